@@ -3,10 +3,9 @@
 //
 // The English sentence is its own key, as in gettext: code stays readable, and
 // a sentence without a translation is shown in English, never as a code.
-// Translations are TOML files beside this package, LANG.toml, whose keys are
-// the English formats; the package embeds them, [Languages] lists them.
-// A format takes the verbs of package fmt; a translation may reorder them
-// with explicit indexes (%[2]s).
+// A translation is a table from English formats to formats of another language
+// (see [NewCatalogue]); English has none. A format takes the verbs of package
+// fmt; a translation may reorder them with explicit indexes (%[2]s).
 //
 // Package text does not know about people or requests: who renders picks the
 // [Printer] by the Accept-Language header or the account's setting.
@@ -17,8 +16,6 @@ import (
 	"strings"
 
 	"golang.org/x/text/language"
-	"golang.org/x/text/message"
-	"golang.org/x/text/message/catalog"
 )
 
 // Text is a sentence that has not been translated yet: a format and what
@@ -43,23 +40,32 @@ func (t Text) String() string {
 // IsZero reports whether there is no sentence.
 func (t Text) IsZero() bool { return t.Format == "" }
 
-// Printer renders sentences in one language.
+// Plural picks the sentence for a count, as English does: one, or many.
+func Plural(n int, one, many string) Text {
+	if n == 1 {
+		return New(one, n)
+	}
+	return New(many, n)
+}
+
+// Printer renders sentences in one language. The zero Printer is English.
 type Printer struct {
-	tag language.Tag
-	p   *message.Printer
+	tag     language.Tag
+	entries map[string]string // English format → format; nil is English
 }
 
 // Catalogue holds the translations of all languages.
 type Catalogue struct {
 	matcher language.Matcher
-	tags    []language.Tag
-	builder *catalog.Builder
+	all     []*Printer // English first
 }
 
 // NewCatalogue makes a catalogue from translations: language tag (BCP 47) →
-// English format → translated format. English needs no entry.
+// English format → translated format. English needs no entry. A translation
+// that takes other values than its English sentence is refused.
 func NewCatalogue(translations map[string]map[string]string) (*Catalogue, error) {
-	c := &Catalogue{tags: []language.Tag{language.English}, builder: catalog.NewBuilder(catalog.Fallback(language.English))}
+	c := &Catalogue{all: []*Printer{{tag: language.English}}}
+	tags := []language.Tag{language.English}
 	for name, entries := range translations {
 		tag, err := language.Parse(name)
 		if err != nil {
@@ -69,51 +75,55 @@ func NewCatalogue(translations map[string]map[string]string) (*Catalogue, error)
 			if strings.Count(key, "%") != strings.Count(format, "%") {
 				return nil, fmt.Errorf("the translation of %q to %s takes other values than the English sentence", key, tag)
 			}
-			if err := c.builder.SetString(tag, key, format); err != nil {
-				return nil, fmt.Errorf("translating %q to %s: %w", key, tag, err)
-			}
 		}
-		c.tags = append(c.tags, tag)
+		c.all = append(c.all, &Printer{tag: tag, entries: entries})
+		tags = append(tags, tag)
 	}
-	c.matcher = language.NewMatcher(c.tags)
+	c.matcher = language.NewMatcher(tags)
 	return c, nil
 }
 
 // English is the catalogue without translations.
 func English() *Catalogue {
-	c, err := NewCatalogue(nil)
-	if err != nil {
-		panic(err) // cannot happen: there is nothing to parse
-	}
-	return c
+	return &Catalogue{all: []*Printer{{tag: language.English}}, matcher: language.NewMatcher([]language.Tag{language.English})}
 }
-
-// Languages lists the languages that the catalogue speaks, English first.
-func (c *Catalogue) Languages() []language.Tag { return c.tags }
 
 // Printer picks the language for an Accept-Language header (RFC 9110, 12.5.4);
 // an empty or unreadable header is English.
 func (c *Catalogue) Printer(acceptLanguage string) *Printer {
+	if len(c.all) == 1 {
+		return c.all[0]
+	}
 	_, i := language.MatchStrings(c.matcher, acceptLanguage)
-	tag := c.tags[i]
-	return &Printer{tag: tag, p: message.NewPrinter(tag, message.Catalog(c.builder))}
+	return c.all[i]
 }
 
-// Language is the printer's language, for the lang attribute of a page.
-func (p *Printer) Language() string { return p.tag.String() }
+// Language is the printer's language (BCP 47), for the lang attribute of a page.
+func (p *Printer) Language() string {
+	if p.tag == language.Und {
+		return language.English.String()
+	}
+	return p.tag.String()
+}
 
 // Say renders a Text.
 func (p *Printer) Say(t Text) string { return p.Sprintf(t.Format, t.Args...) }
 
-// Sprintf renders an English format in the printer's language.
+// Sprintf renders an English format in the printer's language. A format
+// without arguments is a plain sentence, in which % has no meaning.
 func (p *Printer) Sprintf(format string, args ...any) string {
-	if len(args) == 0 && !strings.Contains(format, "%") {
-		return p.p.Sprintf(message.Key(format, format))
+	if translated, ok := p.entries[format]; ok {
+		format = translated
 	}
+	if len(args) == 0 {
+		return format
+	}
+	said := make([]any, len(args))
 	for i, a := range args {
 		if t, ok := a.(Text); ok {
-			args[i] = p.Say(t)
+			a = p.Say(t)
 		}
+		said[i] = a
 	}
-	return p.p.Sprintf(message.Key(format, format), args...)
+	return fmt.Sprintf(format, said...)
 }

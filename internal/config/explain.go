@@ -1,0 +1,106 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// Explain writes a commented troth.toml. Every key stands there with its
+// sentence, its environment variable when it has one, and its present value; a
+// key is commented out unless set names it as "section.key" or "key".
+func Explain(w io.Writer, set map[string]bool, sections ...Section) error {
+	if err := distinct(sections); err != nil {
+		return err
+	}
+	for i, s := range sections {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		if err := explainSection(w, set, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func explainSection(w io.Writer, set map[string]bool, s Section) error {
+	comment(w, s.Doc)
+	v := reflect.ValueOf(s.Value).Elem()
+	if v.Kind() == reflect.Slice {
+		return explainArray(w, set, s, v)
+	}
+	if s.Name != "" {
+		fmt.Fprintf(w, "[%s]\n", s.Name)
+	}
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		comment(w, f.Tag.Get("doc"))
+		name := keyOf(f)
+		if s.Name != "" {
+			name = s.Name + "." + name
+		}
+		line, err := assignment(keyOf(f), v.Field(i))
+		if err != nil {
+			return err
+		}
+		if !set[name] {
+			line = "# " + line
+		}
+		fmt.Fprintln(w, line)
+	}
+	return nil
+}
+
+// explainArray writes the present tables, or one commented example.
+func explainArray(w io.Writer, set map[string]bool, s Section, v reflect.Value) error {
+	mark, rows := "", v
+	if v.Len() == 0 || !set[s.Name] {
+		mark = "# "
+	}
+	if v.Len() == 0 {
+		rows = reflect.MakeSlice(v.Type(), 1, 1)
+	}
+	for i := range rows.Len() {
+		fmt.Fprintf(w, "%s[[%s]]\n", mark, s.Name)
+		row := rows.Index(i)
+		for j := range row.NumField() {
+			f := row.Type().Field(j)
+			line, err := assignment(keyOf(f), row.Field(j))
+			if err != nil {
+				return err
+			}
+			if i == 0 {
+				line += "   # " + f.Tag.Get("doc")
+			}
+			fmt.Fprintln(w, mark+line)
+		}
+	}
+	return nil
+}
+
+func assignment(key string, v reflect.Value) (string, error) {
+	b, err := toml.Marshal(map[string]any{key: v.Interface()})
+	if err != nil {
+		return "", fmt.Errorf("writing the key %s: %w", key, err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+// comment writes a text as comment lines of at most 98 characters.
+func comment(w io.Writer, text string) {
+	line := "#"
+	for _, word := range strings.Fields(text) {
+		if len(line)+1+len(word) > 98 {
+			fmt.Fprintln(w, line)
+			line = "#"
+		}
+		line += " " + word
+	}
+	if line != "#" {
+		fmt.Fprintln(w, line)
+	}
+}
