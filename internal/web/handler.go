@@ -1,0 +1,173 @@
+package web
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"time"
+
+	"troth/internal/access"
+	"troth/internal/fault"
+	"troth/internal/id"
+)
+
+// Deps is what all handlers share.
+type Deps struct {
+	Renderer       *Renderer
+	Authenticators []Authenticator // asked in order; the first that knows the subject decides
+	// Refused records that a subject was denied something (audit). It is called
+	// before the answer is sent; when it fails, the answer is 503, because a
+	// refusal that leaves no trace is not given.
+	Refused   func(r *Request, denied *fault.Error) error
+	ClientIP  func(*http.Request) netip.Addr // nil: the address of the connection
+	RequestID func(*http.Request) id.Request // nil: a new one
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+var errUnavailable = fault.New(fault.Unavailable, "web.unavailable",
+	"Troth cannot reach something that it needs to answer safely, so it refuses. Try again in a moment.")
+
+// Handler makes the handler of one route: it authenticates, decides, reads the
+// body within its limit, runs the route's handler, renders what it returns,
+// recovers from panics and writes one line to the log.
+func Handler(route Route, deps Deps) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
+		start := deps.Now()
+		rec := &recorder{ResponseWriter: w}
+		r := &Request{Request: hr, W: rec, Now: start, route: route, deps: deps}
+		r.identify()
+		protect(rec.Header(), hr, route.Redact)
+		rec.Header().Set("Request-Id", string(r.ID))
+		defer func() { r.logLine(rec, deps.Now().Sub(start)) }()
+		defer func() {
+			if p := recover(); p != nil {
+				if p == http.ErrAbortHandler {
+					panic(p)
+				}
+				r.fail(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+			}
+		}()
+		if err := r.serve(); err != nil {
+			r.fail(err)
+		}
+	})
+}
+
+// identify finds out all that is known about a request before anybody is
+// authenticated.
+func (r *Request) identify() {
+	if r.deps.RequestID != nil {
+		r.ID = r.deps.RequestID(r.Request)
+	} else {
+		r.ID = id.New[id.Request](r.Now)
+	}
+	if r.deps.ClientIP != nil {
+		r.IP = r.deps.ClientIP(r.Request)
+	} else if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		r.IP = ap.Addr().Unmap()
+	}
+	r.Text = r.deps.Renderer.printer(r.Header.Get("Accept-Language"))
+	r.about()
+}
+
+// about puts the circumstances of the request into the subject, for the log.
+func (r *Request) about() {
+	c := &r.Subject.Context
+	c.IP, c.Agent, c.Request = r.IP, clip(r.UserAgent(), maxAgent), r.ID
+	if c.Session == "" {
+		c.Session = r.Subject.Session
+	}
+}
+
+// maxAgent bounds the User-Agent that is kept.
+const maxAgent = 256
+
+func (r *Request) serve() error {
+	if err := sameSite(r.Request); err != nil {
+		return err
+	}
+	if !r.route.Anonymous {
+		if err := r.authenticate(); err != nil {
+			return err
+		}
+	}
+	if r.route.Public == "" {
+		if err := r.Subject.Require(r.route.Needs); err != nil {
+			return err
+		}
+	}
+	if err := r.read(); err != nil {
+		return err
+	}
+	return r.route.Handle(r)
+}
+
+func (r *Request) authenticate() error {
+	for _, a := range r.deps.Authenticators {
+		s, err := a.Authenticate(r.Request)
+		if err != nil {
+			if fault.As(err) != nil {
+				return err
+			}
+			return fault.Wrap(err, fault.Unavailable, errUnavailable.Code, errUnavailable.Message.Format)
+		}
+		if s.Kind != access.KindNobody {
+			r.Subject = s
+			break
+		}
+	}
+	r.about()
+	return nil
+}
+
+// logLine writes what was asked and answered: never a query, and for a path
+// that holds a token only its pattern. The address of the client is personal
+// and stands in the sealed access log, not here.
+func (r *Request) logLine(rec *recorder, took time.Duration) {
+	level := slog.LevelInfo
+	if rec.status >= 500 {
+		level = slog.LevelError
+	}
+	r.deps.Log.LogAttrs(r.Context(), level, "request",
+		slog.String("request", string(r.ID)), slog.String("method", r.Method), slog.String("path", r.logPath()),
+		slog.Int("status", rec.status), slog.Int64("bytes", rec.bytes), slog.Duration("took", took),
+		slog.String("account", string(r.Subject.Account)), slog.String("tenant", string(r.Subject.Tenant)))
+}
+
+func (r *Request) logPath() string {
+	if r.route.Redact {
+		return r.route.Path
+	}
+	return clip(r.URL.EscapedPath(), 512)
+}
+
+// recorder remembers what was answered.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+// WriteHeader remembers the first final status.
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 && status >= 200 || status == http.StatusSwitchingProtocols {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write counts.
+func (w *recorder) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap is for http.ResponseController.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }

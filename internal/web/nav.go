@@ -1,0 +1,93 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	"troth/internal/access"
+	"troth/internal/id"
+)
+
+// NavItem is one entry of the navigation. It is shown to whom its route would
+// let in.
+type NavItem struct {
+	Section string            // the heading it stands under, in English: "Organisation"
+	Label   string            // the entry, in English: "People"
+	Path    string            // where it leads; entries under it mark it as current too
+	Icon    string            // a symbol of the sprite; "" is none
+	Needs   access.Permission // what the subject must be allowed to do
+	Order   int               // smaller comes first; a section stands where its first entry stands
+}
+
+// Choice is one tenant that a person may switch to.
+type Choice struct {
+	ID       id.Tenant
+	Name     string
+	Personal bool // the person's own space
+}
+
+// Menu is what the header of a page says about the person who reads it.
+type Menu struct {
+	Name    string   // the person's name, or the address if there is none
+	Address string   // the e-mail address
+	Tenants []Choice // those that the person belongs to, the current one included
+}
+
+// Menus finds the menu of a person.
+type Menus interface {
+	// Menu reads the person's name and tenants; it may answer from a cache.
+	// When it fails, pages are shown without them.
+	Menu(ctx context.Context, by access.Subject) (Menu, error)
+}
+
+// section is a heading of the navigation with the entries that may be seen.
+type section struct {
+	Label string
+	Items []navEntry
+}
+
+type navEntry struct {
+	NavItem
+	Current bool
+}
+
+// navigation lists what the subject may see; the entry with the longest path
+// that leads to here is current.
+func navigation(items []NavItem, by access.Subject, path string) []section {
+	var out []section
+	current := ""
+	for _, it := range items {
+		if under(path, it.Path) && len(it.Path) > len(current) {
+			current = it.Path
+		}
+	}
+	for _, it := range items {
+		if it.Needs != "" && !by.May(it.Needs) {
+			continue
+		}
+		i := slices.IndexFunc(out, func(s section) bool { return s.Label == it.Section })
+		if i < 0 {
+			out = append(out, section{Label: it.Section})
+			i = len(out) - 1
+		}
+		out[i].Items = append(out[i].Items, navEntry{it, it.Path == current})
+	}
+	return out
+}
+
+// under reports whether a path is an entry's page or one below it.
+func under(path, entry string) bool {
+	entry = strings.TrimSuffix(entry, "/")
+	return path == entry || strings.HasPrefix(path, entry+"/")
+}
+
+// sortNav returns the items by order, then by section and label.
+func sortNav(items []NavItem) []NavItem {
+	out := slices.Clone(items)
+	slices.SortStableFunc(out, func(a, b NavItem) int {
+		return cmp.Or(cmp.Compare(a.Order, b.Order), cmp.Compare(a.Section, b.Section), cmp.Compare(a.Label, b.Label))
+	})
+	return out
+}
