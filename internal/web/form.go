@@ -21,11 +21,14 @@ const maxFields = 200
 // refusal is a fault with a status of HTTP that no kind of fault stands for.
 type refusal struct {
 	status int
-	*fault.Error
+	fault  *fault.Error
 }
 
+// Error is the sentence of the fault.
+func (r refusal) Error() string { return r.fault.Error() }
+
 // Unwrap lets fault.As find the fault.
-func (r refusal) Unwrap() error { return r.Error }
+func (r refusal) Unwrap() error { return r.fault }
 
 var (
 	errTooLarge = fault.New(fault.TooLarge, "web.too_large", "The request is larger than this page takes. Send less at once.")
