@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"troth/internal/secret"
@@ -29,8 +30,11 @@ type Renderer struct {
 	Now      func() time.Time // for relative times
 
 	catalogue *text.Catalogue
-	sets      map[string]map[string]*template.Template // language → page → template
+	pages     []fs.FS
 	random    secret.Bytes
+
+	mu   sync.Mutex
+	sets map[string]map[string]*template.Template // language → page → template
 }
 
 // NewRenderer parses all pages in all languages of the catalogue. Each file
@@ -38,26 +42,38 @@ type Renderer struct {
 // underscore ("part/_row.html") defines templates for the pages beside it.
 // A page that exists twice, or that html/template cannot escape, is an error.
 func NewRenderer(catalogue *text.Catalogue, pages ...fs.FS) (*Renderer, error) {
-	rd := &Renderer{catalogue: catalogue, Now: time.Now, sets: map[string]map[string]*template.Template{}, random: newFlashKey()}
 	own, err := fs.Sub(ownPages, "pages")
 	if err != nil {
 		return nil, fmt.Errorf("opening the templates of package web: %w", err)
 	}
-	for _, tag := range catalogue.Languages() {
-		p := catalogue.Printer(tag.String())
-		base, err := template.New("layout").Funcs(rd.funcs(p)).ParseFS(own, "*.html")
-		if err != nil {
-			return nil, fmt.Errorf("parsing the layout: %w", err)
-		}
-		set := map[string]*template.Template{}
-		for _, each := range append([]fs.FS{own}, pages...) {
-			if err := parsePages(set, base, each); err != nil {
-				return nil, err
-			}
-		}
-		rd.sets[p.Language()] = set
+	rd := &Renderer{
+		Now: time.Now, catalogue: catalogue, pages: append([]fs.FS{own}, pages...), random: newFlashKey(),
+		sets: map[string]map[string]*template.Template{},
 	}
-	return rd, nil
+	_, err = rd.set(catalogue.Printer(""))
+	return rd, err
+}
+
+// set is all pages in one language. They are parsed when the language is first
+// asked for.
+func (rd *Renderer) set(p *text.Printer) (map[string]*template.Template, error) {
+	rd.mu.Lock()
+	defer rd.mu.Unlock()
+	if set := rd.sets[p.Language()]; set != nil {
+		return set, nil
+	}
+	base, err := template.New("layout").Funcs(rd.funcs(p)).ParseFS(rd.pages[0], "*.html")
+	if err != nil {
+		return nil, fmt.Errorf("parsing the layout: %w", err)
+	}
+	set := map[string]*template.Template{}
+	for _, each := range rd.pages {
+		if err := parsePages(set, base, each); err != nil {
+			return nil, err
+		}
+	}
+	rd.sets[p.Language()] = set
+	return set, nil
 }
 
 // parsePages adds the pages of one file system to a set.
@@ -115,7 +131,8 @@ func parsePage(base *template.Template, pages fs.FS, dir, file string) (*templat
 
 // Has reports whether there is a page of that name.
 func (rd *Renderer) Has(name string) bool {
-	return rd.sets[rd.catalogue.Printer("").Language()][name] != nil
+	set, err := rd.set(rd.catalogue.Printer(""))
+	return err == nil && set[name] != nil
 }
 
 func (rd *Renderer) printer(acceptLanguage string) *text.Printer {
@@ -124,7 +141,11 @@ func (rd *Renderer) printer(acceptLanguage string) *text.Printer {
 
 // render writes the whole page.
 func (rd *Renderer) render(w io.Writer, v *View) error {
-	t := rd.sets[v.request.Text.Language()][v.name]
+	set, err := rd.set(v.request.Text)
+	if err != nil {
+		return err
+	}
+	t := set[v.name]
 	if t == nil {
 		return fmt.Errorf("there is no page %q", v.name)
 	}
