@@ -10,7 +10,7 @@ import (
 	"troth/internal/fault"
 )
 
-// page is how many entries of the ring are rewrapped in one transaction.
+// page is how many refs of the ring are rewrapped in one transaction.
 const page = 500
 
 // Shred destroys keys: in one durable transaction their entries, in all
@@ -251,17 +251,10 @@ func (k *Keys) eachPage(ctx context.Context, visit func([]Entry) error) error {
 		if len(entries) == 0 {
 			return nil
 		}
-		// A page may end between two versions of a ref: take that ref whole.
-		last := entries[len(entries)-1].Ref
-		i := slices.IndexFunc(entries, func(e Entry) bool { return e.Ref == last })
-		whole, err := k.ring.Entries(ctx, last)
-		if err != nil {
-			return k.unreachable(err)
-		}
-		if err := visit(append(entries[:i:i], whole...)); err != nil {
+		if err := visit(entries); err != nil {
 			return err
 		}
-		after = last
+		after = entries[len(entries)-1].Ref
 	}
 }
 

@@ -29,6 +29,11 @@ type version struct {
 // Format keeps the key out of every verb of package fmt.
 func (v version) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "version %d", v.number) }
 
+// Format keeps the keys out of every verb of package fmt. It stands on the
+// pointer: fmt calls no method of an unexported field, but prints a pointer in
+// one as an address.
+func (m *material) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "%d versions", len(m.versions)) }
+
 // newest is the key to seal under.
 func (m *material) newest() (version, error) {
 	if m.gone || m.versions[0].key == nil {

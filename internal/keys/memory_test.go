@@ -52,7 +52,15 @@ func (m *memory) Walk(ctx context.Context, after Ref, limit int) ([]Entry, error
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	i, _ := m.find(after, 1<<20)
-	return slices.Clone(m.entries[i:min(i+limit, len(m.entries))]), ctx.Err()
+	end := i
+	for refs := 0; end < len(m.entries); end++ {
+		if end == i || m.entries[end].Ref != m.entries[end-1].Ref {
+			if refs++; refs > limit {
+				break
+			}
+		}
+	}
+	return slices.Clone(m.entries[i:end]), ctx.Err()
 }
 
 func (m *memory) Rewrap(ctx context.Context, entries []Entry) error {

@@ -80,9 +80,9 @@ type Ring interface {
 	// Insert adds an entry and returns after it is durable. It is
 	// fault.Conflict when (ref, version) exists, as a tombstone too.
 	Insert(ctx context.Context, e Entry) error
-	// Walk returns entries in the order of (ref, version), tombstones
-	// included, that come after all versions of the ref "after"; about limit
-	// of them. No entry left is an empty slice.
+	// Walk returns all versions of the limit refs that follow after, in the
+	// order of (ref, version), tombstones included. No ref left is an empty
+	// slice.
 	Walk(ctx context.Context, after Ref, limit int) ([]Entry, error)
 	// Rewrap replaces Wrapped and Epoch of the entries, in one transaction,
 	// and returns after it is durable. An empty Wrapped makes a tombstone. An

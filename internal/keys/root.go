@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -130,14 +131,16 @@ func (r *FileRoot) Current(ctx context.Context) (string, error) {
 	return epochs[len(epochs)-1], nil
 }
 
+// epochName is the form of an epoch's name: it is also part of a path.
+var epochName = regexp.MustCompile(`^[0-9]{6}-[a-z2-7]{8}$`)
+
 // epochNumber reads the number of an epoch's name, or returns 0 when it is no
-// name of an epoch: six digits, a hyphen, eight characters.
+// name of an epoch.
 func epochNumber(epoch string) int {
-	digits, tail, ok := strings.Cut(epoch, "-")
-	n, err := strconv.Atoi(digits)
-	if !ok || err != nil || len(digits) != 6 || n < 1 || len(tail) != 8 || strings.ContainsAny(tail, "./\\") {
+	if !epochName.MatchString(epoch) {
 		return 0
 	}
+	n, _ := strconv.Atoi(epoch[:6]) // six digits always parse
 	return n
 }
 
