@@ -64,20 +64,20 @@ func ParseCheckpoint(text []byte) (Checkpoint, error) {
 // OpenCheckpoint checks the signature of a signed checkpoint and that its
 // origin is the name of the key. Signatures by other keys, such as those of
 // witnesses, are neither needed nor believed.
-func OpenCheckpoint(signed []byte, v note.Verifier) (Checkpoint, error) {
+func OpenCheckpoint(signed []byte, key Key) (Checkpoint, error) {
 	if len(signed) > MaxCheckpoint {
 		return Checkpoint{}, fmt.Errorf("the checkpoint has %d bytes, more than %d", len(signed), MaxCheckpoint)
 	}
-	n, err := note.Open(signed, note.VerifierList(v))
+	n, err := note.Open(signed, note.VerifierList(key.note))
 	if err != nil {
-		return Checkpoint{}, fmt.Errorf("checking the signature of the checkpoint with the key of %s: %w", v.Name(), err)
+		return Checkpoint{}, fmt.Errorf("checking the signature of the checkpoint with the key of %s: %w", key.Name, err)
 	}
 	c, err := ParseCheckpoint([]byte(n.Text))
 	if err != nil {
 		return Checkpoint{}, err
 	}
-	if c.Origin != v.Name() {
-		return Checkpoint{}, fmt.Errorf("the checkpoint's origin is %q, the key belongs to %q", c.Origin, v.Name())
+	if c.Origin != key.Name {
+		return Checkpoint{}, fmt.Errorf("the checkpoint's origin is %q, the key belongs to %q", c.Origin, key.Name)
 	}
 	return c, nil
 }

@@ -46,7 +46,7 @@
 // to the past. The log proves that a statement was made and not changed, not
 // that it was true when it was made. A tenant's trees are only comparable by
 // who holds their checkpoints: two proofs of one tenant are, by themselves, not
-// shown to come from one tree ([EventProof.Consistent] tells when they cannot).
+// shown to come from one tree ([ProvenEvent.Consistent] tells when they cannot).
 //
 // The formats follow https://c2sp.org/tlog-tiles, https://c2sp.org/tlog-checkpoint,
 // https://c2sp.org/signed-note, RFC 6962 (2.1, the tree's hashes), DSSE v1 and

@@ -63,10 +63,10 @@ type Entry struct {
 // Size entries that was published before is not a prefix of this log. The
 // first epoch has no marker; the second has number 2.
 type Epoch struct {
-	Number uint32
-	At     time.Time
-	Size   int64
-	Root   tlog.Hash
+	Number uint32    `json:"number"`
+	At     time.Time `json:"at"`
+	Size   int64     `json:"size"`
+	Root   tlog.Hash `json:"root"`
 }
 
 // TenantEntry is the entry that commits to a tenant's checkpoint.

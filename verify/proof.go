@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -41,8 +40,8 @@ type Inclusion struct {
 	Hashes tlog.RecordProof `json:"hashes"`
 }
 
-// Proven is what a checked proof shows.
-type Proven struct {
+// ProvenEvent is what a checked proof shows.
+type ProvenEvent struct {
 	Leaf       Leaf
 	Tenant     Checkpoint // of the tenant's tree
 	Platform   Checkpoint
@@ -56,7 +55,7 @@ func ParseEventProof(b []byte) (EventProof, error) {
 	if len(b) > MaxProof {
 		return p, fmt.Errorf("the proof has %d bytes, more than %d", len(b), MaxProof)
 	}
-	if err := decode(b, &p); err != nil {
+	if err := decodeStrict(b, &p); err != nil {
 		return p, fmt.Errorf("reading the proof: %w", err)
 	}
 	if p.Format != ProofFormat {
@@ -67,41 +66,41 @@ func ParseEventProof(b []byte) (EventProof, error) {
 
 // Check follows the proof from the sections to the signature, and says at
 // which step it breaks: the error is a [*Finding].
-func (p EventProof) Check(v note.Verifier) (Proven, error) {
+func (p EventProof) Check(key Key) (ProvenEvent, error) {
 	leaf, err := ParseLeaf(p.Leaf)
 	if err != nil {
-		return Proven{}, broken("proof-leaf", "leaf", err)
+		return ProvenEvent{}, broken("proof-leaf", "leaf", err)
 	}
 	c, err := commitTo(p.Sections)
 	if err != nil {
-		return Proven{}, broken("proof-sections", "sections", err)
+		return ProvenEvent{}, broken("proof-sections", "sections", err)
 	}
 	if c != leaf.Commitment {
-		return Proven{}, &Finding{Code: "proof-sections", Where: "sections of " + leaf.Event, What: "The sections are not those that the leaf commits to.",
+		return ProvenEvent{}, &Finding{Code: "proof-sections", Where: "sections of " + leaf.Event, What: "The sections are not those that the leaf commits to.",
 			Expected: leaf.Commitment.String(), Seen: c.String()}
 	}
 	tenant, err := ParseCheckpoint([]byte(p.TenantCheckpoint))
 	if err != nil {
-		return Proven{}, broken("proof-tenant-checkpoint", "tenant checkpoint", err)
+		return ProvenEvent{}, broken("proof-tenant-checkpoint", "tenant checkpoint", err)
 	}
 	if err := p.TenantInclusion.check(tenant, p.Leaf); err != nil {
-		return Proven{}, broken("proof-tenant-inclusion", fmt.Sprintf("leaf %d of %s", p.TenantInclusion.Index, tenant.Origin), err)
+		return ProvenEvent{}, broken("proof-tenant-inclusion", fmt.Sprintf("leaf %d of %s", p.TenantInclusion.Index, tenant.Origin), err)
 	}
 	if len(p.Salt) != SaltSize {
-		return Proven{}, broken("proof-salt", "salt", fmt.Errorf("the salt has %d bytes instead of %d", len(p.Salt), SaltSize))
+		return ProvenEvent{}, broken("proof-salt", "salt", fmt.Errorf("the salt has %d bytes instead of %d", len(p.Salt), SaltSize))
 	}
-	platform, err := OpenCheckpoint([]byte(p.Checkpoint), v)
+	platform, err := OpenCheckpoint([]byte(p.Checkpoint), key)
 	if err != nil {
-		return Proven{}, broken("proof-checkpoint", "checkpoint", err)
+		return ProvenEvent{}, broken("proof-checkpoint", "checkpoint", err)
 	}
 	entry, err := TenantEntry([SaltSize]byte(p.Salt), []byte(p.TenantCheckpoint)).Encode()
 	if err != nil {
-		return Proven{}, broken("proof-inclusion", "entry", err)
+		return ProvenEvent{}, broken("proof-inclusion", "entry", err)
 	}
 	if err := p.Inclusion.check(platform, entry); err != nil {
-		return Proven{}, broken("proof-inclusion", fmt.Sprintf("entry %d", p.Inclusion.Index), err)
+		return ProvenEvent{}, broken("proof-inclusion", fmt.Sprintf("entry %d", p.Inclusion.Index), err)
 	}
-	return Proven{Leaf: leaf, Tenant: tenant, Platform: platform, EntryIndex: p.Inclusion.Index}, nil
+	return ProvenEvent{Leaf: leaf, Tenant: tenant, Platform: platform, EntryIndex: p.Inclusion.Index}, nil
 }
 
 func (i Inclusion) check(in Checkpoint, record []byte) error {
@@ -113,7 +112,7 @@ func (i Inclusion) check(in Checkpoint, record []byte) error {
 
 // Consistent tells when two checked proofs of one tenant cannot come from one
 // tree: same size and another root. It cannot tell more without the tree.
-func (a Proven) Consistent(b Proven) bool {
+func (a ProvenEvent) Consistent(b ProvenEvent) bool {
 	return a.Tenant.Origin != b.Tenant.Origin || a.Tenant.Size != b.Tenant.Size || a.Tenant.Root == b.Tenant.Root
 }
 
@@ -121,10 +120,18 @@ func broken(code, where string, err error) *Finding {
 	return &Finding{Code: code, Where: where, What: "The proof breaks here: " + err.Error() + "."}
 }
 
-// decode reads one JSON document strictly.
-func decode(b []byte, into any) error {
+// decode reads one JSON document and ignores fields that it does not know, as
+// in-toto and DSSE ask of a consumer.
+func decode(b []byte, into any) error { return decodeWith(json.NewDecoder(bytes.NewReader(b)), into) }
+
+// decodeStrict reads one JSON document and refuses unknown fields.
+func decodeStrict(b []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
+	return decodeWith(d, into)
+}
+
+func decodeWith(d *json.Decoder, into any) error {
 	if err := d.Decode(into); err != nil {
 		return err
 	}
