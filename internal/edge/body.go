@@ -1,0 +1,96 @@
+package edge
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// deadlineStep is how often a deadline is moved on while bytes flow.
+const deadlineStep = 5 * time.Second
+
+// guardBody bounds how long a client may keep silent in the middle of a body.
+func (e *Edge) guardBody(v *visit, r *http.Request) io.ReadCloser {
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
+		return http.NoBody
+	}
+	return &steady{ReadCloser: r.Body, ctl: http.NewResponseController(v.ResponseWriter), stall: e.limits.BodyStall}
+}
+
+// steady is a request's body whose reader does not wait for ever.
+type steady struct {
+	io.ReadCloser
+	ctl   *http.ResponseController
+	stall time.Duration
+	set   time.Time // when the deadline was moved on last
+	done  bool
+}
+
+// bodyError is an error of the client's side of a request.
+type bodyError struct{ err error }
+
+func (b *bodyError) Error() string { return "reading the request's body: " + b.err.Error() }
+func (b *bodyError) Unwrap() error { return b.err }
+
+// Read reads; the deadline begins anew with bytes that came.
+func (s *steady) Read(p []byte) (int, error) {
+	if now := time.Now(); !s.done && now.Sub(s.set) > min(deadlineStep, s.stall/2) {
+		s.set = now
+		_ = s.ctl.SetReadDeadline(now.Add(s.stall)) // a test's recorder has none
+	}
+	n, err := s.ReadCloser.Read(p)
+	if err != nil {
+		s.release()
+		if err != io.EOF {
+			err = &bodyError{err}
+		}
+	}
+	return n, err
+}
+
+// Close ends the guard: what comes next on the connection has its own limits.
+func (s *steady) Close() error {
+	s.release()
+	return s.ReadCloser.Close()
+}
+
+func (s *steady) release() {
+	if !s.done {
+		s.done = true
+		_ = s.ctl.SetReadDeadline(time.Time{})
+	}
+}
+
+// patient is a listener whose connections do not wait for ever for a client
+// that takes nothing of its answer.
+type patient struct {
+	net.Listener
+	stall time.Duration
+}
+
+// Accept wraps the next connection.
+func (l patient) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &patientConn{Conn: c, stall: l.stall}, nil
+}
+
+type patientConn struct {
+	net.Conn
+	stall time.Duration
+	set   time.Time // used by one writer at a time: crypto/tls holds a lock
+}
+
+// Write moves the deadline on, at most once in deadlineStep.
+func (c *patientConn) Write(p []byte) (int, error) {
+	if now := time.Now(); now.Sub(c.set) > deadlineStep {
+		c.set = now
+		if err := c.SetWriteDeadline(now.Add(c.stall + deadlineStep)); err != nil {
+			return 0, err
+		}
+	}
+	return c.Conn.Write(p)
+}

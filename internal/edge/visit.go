@@ -1,0 +1,142 @@
+package edge
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"troth/internal/access"
+	"troth/internal/audit"
+	"troth/internal/fault"
+	"troth/internal/id"
+)
+
+// visit is one request on its way through the front door, and the writer of
+// its answer.
+type visit struct {
+	http.ResponseWriter
+	edge    *Edge
+	at      time.Time
+	id      id.Request
+	ip      netip.Addr
+	subject access.Subject
+	unknown error // why it cannot be told who it is
+	route   string
+	line    Line
+	status  int
+	bytes   int64
+}
+
+// visitKey finds the visit in the context of a request for an own page.
+type visitKey struct{}
+
+func visitOf(r *http.Request) *visit {
+	v, _ := r.Context().Value(visitKey{}).(*visit)
+	return v
+}
+
+func withVisit(r *http.Request, v *visit) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), visitKey{}, v))
+}
+
+// WriteHeader remembers the first final status.
+func (v *visit) WriteHeader(status int) {
+	if v.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
+		v.status = status
+	}
+	v.ResponseWriter.WriteHeader(status)
+}
+
+// Write counts.
+func (v *visit) Write(p []byte) (int, error) {
+	if v.status == 0 {
+		v.status = http.StatusOK
+	}
+	n, err := v.ResponseWriter.Write(p)
+	v.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap is for http.ResponseController: flushing, hijacking, deadlines.
+func (v *visit) Unwrap() http.ResponseWriter { return v.ResponseWriter }
+
+// authenticate asks who it is. What cannot be told is an error: never nobody.
+func (v *visit) authenticate(r *http.Request) {
+	for _, a := range v.edge.o.Authenticators {
+		s, err := a.Authenticate(r)
+		if err != nil {
+			v.unknown = err
+			break
+		}
+		if s.Kind != access.KindNobody {
+			v.subject = s
+			break
+		}
+	}
+	c := &v.subject.Context
+	c.IP, c.Request, c.Agent = v.ip, v.id, agent(r)
+	if c.Session == "" {
+		c.Session = v.subject.Session
+	}
+}
+
+// known hands what the front door found out to the page.
+type known struct{}
+
+// Authenticate returns the subject of the visit.
+func (known) Authenticate(r *http.Request) (access.Subject, error) {
+	v := visitOf(r)
+	if v == nil {
+		return access.Subject{}, errLost
+	}
+	return v.subject, v.unknown
+}
+
+var errLost = fault.New(fault.Unavailable, "edge.lost", "The request came here on a way that does not exist. Try again.")
+
+// maxAgent bounds the User-Agent that is kept.
+const maxAgent = 256
+
+func agent(r *http.Request) string {
+	if ua := r.Header["User-Agent"]; len(ua) > 0 {
+		return ua[0][:min(len(ua[0]), maxAgent)]
+	}
+	return ""
+}
+
+// begin queues the access line. An error means that the request must be
+// refused.
+func (v *visit) begin(r *http.Request, path string) error {
+	line, err := v.edge.o.Audit.Begin(audit.AccessLine{
+		At: v.at, Method: r.Method, Host: r.Host, Path: clip(path, maxLogPath), Route: v.route,
+		Account: v.subject.Account, Tenant: v.subject.Tenant, Session: v.subject.Session,
+		Request: v.id, IP: v.ip, Agent: agent(r),
+	})
+	if err == nil {
+		v.line = line
+	}
+	return err
+}
+
+// maxLogPath bounds the path that is kept.
+const maxLogPath = 1024
+
+func clip(s string, n int) string { return s[:min(len(s), n)] }
+
+// end completes the access line.
+func (v *visit) end() {
+	if v.line != nil {
+		v.line.End(v.status, v.bytes, v.edge.o.Now().Sub(v.at))
+	}
+}
+
+// rawPath is the path as it came, without the query.
+func rawPath(r *http.Request) string {
+	raw, _, _ := strings.Cut(r.RequestURI, "?")
+	if raw == "" || raw[0] != '/' { // the absolute form, RFC 9112, 3.2.2
+		raw = r.URL.EscapedPath()
+	}
+	return raw
+}
