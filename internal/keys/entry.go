@@ -67,10 +67,19 @@ func (k *Keys) Import(ctx context.Context, ref Ref, value secret.Bytes) error {
 	return nil
 }
 
+// apart is the caller's context without what callers put into it. Package store
+// refuses a Write inside of a Write by such a mark; the keyring is a database of
+// its own, and making a key is idempotent, so a month's first key may be made
+// inside of a transaction over the data.
+type apart struct{ context.Context }
+
+func (apart) Value(any) any { return nil }
+
 // insert wraps a new entry under the current epoch. If another process rolled
 // the epoch meanwhile, the entry is wrapped again before anyone is told that it
 // exists: the older epoch may be retired at once.
 func (k *Keys) insert(ctx context.Context, ref Ref, number int, key []byte) error {
+	ctx = apart{ctx}
 	epoch, err := k.root.Current(ctx)
 	if err != nil {
 		return k.unreachable(err)
