@@ -142,6 +142,11 @@ func (a *Access) Person(ctx context.Context, who SignedIn) (Subject, error) {
 		return Subject{}, fault.Wrap(err, fault.Unavailable, "access.unavailable",
 			"It cannot be decided right now what you may do here, so nothing was done. Try again in a moment.")
 	}
+	return a.subject(who, d), nil
+}
+
+// subject puts together who a person is and what follows from the role.
+func (a *Access) subject(who SignedIn, d decision) Subject {
 	s := Subject{
 		Kind: KindPerson, Account: who.Account, Session: who.Session, Staff: who.Staff,
 		AMR: who.AMR, AuthAt: who.AuthAt, Context: who.Context,
@@ -155,7 +160,7 @@ func (a *Access) Person(ctx context.Context, who SignedIn) (Subject, error) {
 		s.Tenant, s.Role = who.Tenant, d.role
 		s.may.add(&a.book.role[r])
 	}
-	return s, nil
+	return s
 }
 
 // decide finds the role and version of a person in a tenant.

@@ -1,0 +1,104 @@
+package tenant
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+
+	"troth/internal/access"
+	"troth/internal/audit"
+	"troth/internal/fault"
+	"troth/internal/id"
+	"troth/internal/keys"
+	"troth/internal/secret"
+	"troth/internal/store"
+)
+
+// What follows is what package account asks of the tenants, inside its own
+// transactions.
+
+// InvitedTx reports whether the token is that of an invitation that still
+// waits and was sent to the address, normalised: where signing up needs an
+// invitation. It uses nothing up.
+func (t *Tenants) InvitedTx(tx *store.Tx, token secret.String, email string) (bool, error) {
+	d, ok := secret.DigestOf(token.Reveal())
+	if !ok {
+		return false, nil
+	}
+	row, err := byTokenTx(tx, d)
+	if errors.Is(err, access.ErrForeign) {
+		return false, nil
+	}
+	if err != nil || row.usable(t.now()) != nil {
+		return false, err
+	}
+	indexes, err := t.keys.Indexes(tx.Context(), row.tenant, addressColumn, keys.Normalise(email))
+	if err != nil {
+		return false, fmt.Errorf("indexing an address: %w", err)
+	}
+	for _, x := range indexes {
+		if subtle.ConstantTimeCompare(x, row.index) == 1 {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// LeaveTx ends every membership of an account that is being destroyed, and its
+// home. The home's key is destroyed by [Tenants.Shred] afterwards, if nobody
+// does it sooner. It is fault.Conflict, and nothing is done, while the account
+// is the last owner of an organisation.
+func (t *Tenants) LeaveTx(_ context.Context, tx *store.Tx, leaver id.Account, home id.Tenant) error {
+	by := audit.Actor{Kind: audit.KindPerson, Account: leaver}
+	for {
+		rows, members, err := ownTx(tx, leaver, maxOwn)
+		if err != nil {
+			return fmt.Errorf("listing what an account leaves: %w", err)
+		}
+		left := 0
+		for i, row := range rows {
+			if row.tenant == home {
+				continue
+			}
+			p := personRow{leaver, members[i].Role, members[i].Since}
+			if err := t.lowerTx(tx, row.tenant, p, access.RoleNone); err != nil {
+				return err
+			}
+			if err := deletePersonTx(tx, row.tenant, leaver); err != nil {
+				return err
+			}
+			if _, err := t.log.AppendTx(tx, audit.Event{
+				Type: "tenant.left", Tenant: row.tenant, Actor: by, OccurredAt: t.now(),
+				Metadata: map[string]string{"before": string(p.Role)},
+			}); err != nil {
+				return err
+			}
+			left++
+		}
+		if left == 0 {
+			break
+		}
+	}
+	return t.closeHomeTx(tx, by, home)
+}
+
+func (t *Tenants) closeHomeTx(tx *store.Tx, by audit.Actor, home id.Tenant) error {
+	row, err := tenantTx(tx, home)
+	if errors.Is(err, access.ErrForeign) {
+		return nil // destroyed already
+	}
+	if err != nil {
+		return err
+	}
+	if row.kind != Personal || row.founder != by.Account {
+		return fault.New(fault.Conflict, "tenant.no_home", "This is not the personal space of the account, so nothing was done.")
+	}
+	if _, err := t.log.AppendTx(tx, audit.Event{Type: "tenant.closed", Tenant: home, Actor: by, OccurredAt: t.now()}); err != nil {
+		return err
+	}
+	if _, err := destroyTx(tx, home, t.now()); err != nil {
+		return err
+	}
+	return t.access.DestroyedTx(tx, home)
+}
