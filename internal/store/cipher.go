@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"sync"
 
+	"github.com/ncruces/go-sqlite3/util/vfsutil"
 	"github.com/ncruces/go-sqlite3/vfs"
 	xtsvfs "github.com/ncruces/go-sqlite3/vfs/xts"
 	"golang.org/x/crypto/xts"
@@ -20,8 +21,52 @@ const keySize = 64
 const vfsName = "troth"
 
 var registerVFS = sync.OnceFunc(func() {
-	vfs.Register(vfsName, xtsvfs.Wrap(vfs.Find(""), ciphers{}))
+	vfs.Register(vfsName, fileSystem{xtsvfs.Wrap(vfs.Find(""), ciphers{}).(vfs.VFSFilename)})
 })
+
+// fileSystem is the encrypting file system, which keeps the journals of
+// savepoints in memory.
+type fileSystem struct{ vfs.VFSFilename }
+
+// OpenFilename implements vfs.VFSFilename.
+func (f fileSystem) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) {
+	if flags&vfs.OPEN_SUBJOURNAL == 0 {
+		return f.VFSFilename.OpenFilename(name, flags)
+	}
+	return &journal{File: new(vfsutil.SliceFile), spill: func() (vfs.File, error) {
+		file, _, err := f.VFSFilename.OpenFilename(name, flags)
+		return file, err
+	}}, flags, nil
+}
+
+// maxJournal is how much of a savepoint's journal stays in memory.
+const maxJournal = 16 << 20
+
+// journal is the journal of a savepoint: the old content of every page that
+// changes, needed until the savepoint is released and never after a crash. As
+// an encrypted file it would cost more than all the rest of a small write.
+// When it grows too large it becomes one.
+type journal struct {
+	vfs.File
+	spill func() (vfs.File, error) // nil once it is a file
+}
+
+// WriteAt implements io.WriterAt.
+func (j *journal) WriteAt(b []byte, off int64) (int, error) {
+	if j.spill != nil && off+int64(len(b)) > maxJournal {
+		file, err := j.spill()
+		if err != nil {
+			return 0, err
+		}
+		old := *j.File.(*vfsutil.SliceFile)
+		if _, err := file.WriteAt(old, 0); err != nil {
+			file.Close()
+			return 0, err
+		}
+		j.File, j.spill = file, nil
+	}
+	return j.File.WriteAt(b, off)
+}
 
 // ciphers makes the ciphers of the encrypting file system. Against the
 // library's own it takes only AES-256, gives temporary files AES-256 too (the
