@@ -1,0 +1,268 @@
+package account
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"troth/internal/access"
+	"troth/internal/fault"
+	"troth/internal/id"
+	"troth/internal/secret"
+	"troth/internal/store"
+)
+
+// Authenticate turns a session token into its subject. What is no token, and
+// the token of no live session, is the zero Subject: a stranger.
+//
+// A session that was seen before is answered from memory, without allocating
+// and without the database, as long as the change feed is fresh; otherwise the
+// database is asked every time. An error means that nobody can tell who it is:
+// refuse.
+func (a *Accounts) Authenticate(ctx context.Context, token string) (access.Subject, error) {
+	digest, ok := secret.DigestOf(token)
+	if !ok {
+		return access.Subject{}, nil
+	}
+	now := store.Micros(a.now())
+	if k := a.sessions.get(digest); k != nil && a.DB.Fresh() && live(now, k.seenAt.Load(), k.idle, k.expiresAt) {
+		a.touch(k, now)
+		return a.subject(ctx, k)
+	}
+	k, err := a.load(ctx, digest, now)
+	if err != nil {
+		return access.Subject{}, fault.Wrap(err, fault.Unavailable, "account.sessions_unavailable", "It cannot be found out at the moment who you are. Try again in a minute.")
+	}
+	if k == nil {
+		return access.Subject{}, nil
+	}
+	a.touch(k, now)
+	return a.subject(ctx, k)
+}
+
+// subject decides what the holder of a session may do. Who has lost the role
+// in the session's tenant works at home.
+func (a *Accounts) subject(ctx context.Context, k *known) (access.Subject, error) {
+	s, err := a.Access.Person(ctx, k.who)
+	if err == nil && s.Tenant == "" && k.who.Tenant != k.home {
+		who := k.who
+		who.Tenant = k.home
+		s, err = a.Access.Person(ctx, who)
+	}
+	return s, err
+}
+
+// load reads a live session, and remembers it unless something changed while
+// it was being read.
+func (a *Accounts) load(ctx context.Context, digest secret.Digest, now int64) (*known, error) {
+	before := a.sessions.mark(digest)
+	var s session
+	var r row
+	err := a.DB.Read(ctx, func(tx *store.Tx) error {
+		err := s.scan(tx.QueryRow(`SELECT `+sessionColumns+` FROM session WHERE digest = $1`, digest[:]))
+		if err != nil {
+			return err
+		}
+		r, err = byID(tx, s.account)
+		return err
+	})
+	if errors.Is(err, store.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading a session: %w", err)
+	}
+	s.seenAt = max(s.seenAt, a.sessions.seenAt(digest))
+	if r.state != Active || !live(now, s.seenAt, s.idle, s.expiresAt) {
+		return nil, nil
+	}
+	k := &known{
+		who: access.SignedIn{
+			Account: s.account, Tenant: s.tenant, Session: s.session, Staff: r.staff != StaffNone,
+			AMR: strings.Fields(s.amr), AuthAt: store.FromMicros(s.authAt),
+		},
+		home: r.home, idle: s.idle, expiresAt: s.expiresAt,
+	}
+	k.who.Context.Session = s.session
+	k.seenAt.Store(s.seenAt)
+	a.sessions.put(digest, k, before)
+	return k, nil
+}
+
+// known is a session in memory. Only seenAt changes.
+type known struct {
+	who       access.SignedIn
+	home      id.Tenant
+	idle      int64
+	expiresAt int64
+	seenAt    atomic.Int64
+}
+
+// every is how often the last use of a session is written down: often enough
+// that a short idle time works, and at most once a minute.
+func (k *known) every() int64 { return min(time.Minute.Microseconds(), k.idle/4) }
+
+// touch notes that a session is being used.
+func (a *Accounts) touch(k *known, now int64) {
+	seen := k.seenAt.Load()
+	if now-seen >= k.every() && k.seenAt.CompareAndSwap(seen, now) {
+		a.seen.note(k.who.Session, now)
+	}
+}
+
+// The size of the cache: its shards keep readers apart; the bound keeps a
+// crowd from taking the memory (about 30 MiB when full).
+const (
+	shards    = 64
+	shardSize = 1024
+)
+
+// cache keeps sessions that were read. It is never asked whether somebody is
+// signed in without asking the change feed whether it is fresh.
+type cache struct{ shard [shards]shard }
+
+type shard struct {
+	mu      sync.RWMutex
+	known   map[secret.Digest]*known
+	changes uint64 // counts evictions, so that what was read before one is not put back after it
+}
+
+func newCache() *cache {
+	c := &cache{}
+	for i := range c.shard {
+		c.shard[i].known = map[secret.Digest]*known{}
+	}
+	return c
+}
+
+func (c *cache) of(d secret.Digest) *shard { return &c.shard[d[0]%shards] }
+
+func (c *cache) get(d secret.Digest) *known {
+	s := c.of(d)
+	s.mu.RLock()
+	k := s.known[d]
+	s.mu.RUnlock()
+	return k
+}
+
+// seenAt is when a cached session was last used, 0 if it is not cached.
+func (c *cache) seenAt(d secret.Digest) int64 {
+	if k := c.get(d); k != nil {
+		return k.seenAt.Load()
+	}
+	return 0
+}
+
+// mark is taken before a session is read from the database.
+func (c *cache) mark(d secret.Digest) uint64 {
+	s := c.of(d)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.changes
+}
+
+// put keeps what was read after the mark was taken, unless there was an
+// eviction in between.
+func (c *cache) put(d secret.Digest, k *known, mark uint64) {
+	s := c.of(d)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.changes != mark {
+		return
+	}
+	if len(s.known) >= shardSize {
+		for victim := range s.known { // any: the order of a map is random
+			delete(s.known, victim)
+			break
+		}
+	}
+	s.known[d] = k
+}
+
+// evict forgets a session by the key of the change feed. A key that cannot be
+// read, as when the feed lost its place, forgets everything.
+func (c *cache) evict(key string) {
+	var d secret.Digest
+	if n, err := hex.Decode(d[:], []byte(key)); len(key) != 2*len(d) || err != nil || n != len(d) {
+		for i := range c.shard {
+			c.shard[i].drop(nil)
+		}
+		return
+	}
+	c.of(d).drop(&d)
+}
+
+func (s *shard) drop(d *secret.Digest) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changes++
+	if d == nil {
+		clear(s.known)
+		return
+	}
+	delete(s.known, *d)
+}
+
+// flushAfter is how long the last uses of sessions gather before they are
+// written in one transaction.
+const flushAfter = time.Second
+
+// seen gathers the last uses of sessions. There is at most one entry a session
+// and at most one writer, which runs only while there is something to write.
+type seen struct {
+	write func(ctx context.Context, at map[id.Session]int64) error
+	mu    sync.Mutex
+	at    map[id.Session]int64
+}
+
+func newSeen(write func(context.Context, map[id.Session]int64) error) *seen {
+	return &seen{write: write, at: map[id.Session]int64{}}
+}
+
+// note remembers a use.
+func (s *seen) note(session id.Session, at int64) {
+	s.mu.Lock()
+	first := len(s.at) == 0
+	s.at[session] = at
+	s.mu.Unlock()
+	if first {
+		time.AfterFunc(flushAfter, func() {
+			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			defer cancel()
+			_ = s.flush(ctx) // logged by write; a lost last use ends a session early, never late
+		})
+	}
+}
+
+// flush writes what has gathered.
+func (s *seen) flush(ctx context.Context) error {
+	s.mu.Lock()
+	at := s.at
+	s.at = map[id.Session]int64{}
+	s.mu.Unlock()
+	if len(at) == 0 {
+		return nil
+	}
+	return s.write(ctx, at)
+}
+
+func (a *Accounts) writeSeen(ctx context.Context, at map[id.Session]int64) error {
+	err := a.DB.Write(ctx, func(tx *store.Tx) error {
+		tx.Unaudited("when a session was last used changes nothing that anybody may do")
+		for session, seenAt := range at {
+			if _, err := tx.Exec(`UPDATE session SET seen_at = $1 WHERE session = $2 AND seen_at < $3`, seenAt, session, seenAt); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		a.log.Warn("the last use of sessions could not be written", "sessions", len(at), "error", err)
+	}
+	return err
+}

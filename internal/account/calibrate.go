@@ -1,0 +1,41 @@
+package account
+
+import (
+	"time"
+)
+
+// comfortable is the memory of a hash on a machine that is fast enough for it:
+// 64 MiB, as the second recommended option of RFC 9106, 4. More memory would
+// hurt an attacker's hardware more, and let fewer people sign in at once.
+const comfortable = 64 * 1024
+
+// maxCalibrated bounds the passes that a calibration may choose.
+const maxCalibrated = 256
+
+// Measure computes one hash at a cost and says how long it took.
+func Measure(p Params) time.Duration {
+	h := Hash{Params: p, Salt: make([]byte, saltSize), Tag: make([]byte, tagSize)}
+	start := time.Now()
+	h.derive("correct horse battery staple")
+	return time.Since(start)
+}
+
+// Calibrate finds the cost at which one hash takes about the target on the
+// machine that measure measures: 64 MiB and as many passes as fit, or less
+// memory where two passes over 64 MiB take longer. It never goes under
+// [Floor], however slow the machine is.
+func Calibrate(target time.Duration, measure func(Params) time.Duration) Params {
+	try := func(p Params) time.Duration { // the least of three: what disturbs a measurement only adds to it
+		return max(1, min(measure(p), measure(p), measure(p)))
+	}
+	p := Params{Memory: comfortable, Passes: 2, Lanes: 1}
+	took := try(p)
+	if took > target {
+		fit := uint64(p.Memory) * uint64(max(target, 0)) / uint64(took)
+		p.Memory = max(Floor.Memory, uint32(fit)/1024*1024)
+		return p
+	}
+	passes := (int64(target)*int64(p.Passes) + int64(took)/2) / int64(took)
+	p.Passes = uint32(min(max(passes, 2), maxCalibrated))
+	return p
+}

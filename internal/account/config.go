@@ -1,0 +1,108 @@
+package account
+
+import (
+	"time"
+
+	"troth/internal/config"
+	"troth/internal/fault"
+)
+
+// The modes of sign-up.
+const (
+	SignupOpen   = "open"
+	SignupInvite = "invite"
+	SignupClosed = "closed"
+)
+
+// Config is what an operator can set.
+type Config struct {
+	Signup
+	Passwords
+	Lifetimes
+}
+
+// Signup is the section [signup].
+type Signup struct {
+	Mode string `toml:"mode" doc:"Who may sign up: open (everybody), invite (who was invited to an organisation) or closed (nobody)."`
+}
+
+// Passwords is the section [account].
+type Passwords struct {
+	PasswordTarget config.Duration `toml:"password_target" doc:"How long hashing one password should take on this machine. The cost is calibrated to it at the first start, and again when this value changes."`
+	PasswordMemory int             `toml:"password_memory" doc:"How much memory, in MiB, password hashes may take together, however many people sign in at once."`
+	PasswordWait   config.Duration `toml:"password_wait" doc:"How long a sign-in waits for its turn before it is told to come back later."`
+	ConfirmLife    config.Duration `toml:"confirm_life" doc:"How long the mailed link lives that confirms an address."`
+	ResetLife      config.Duration `toml:"reset_life" doc:"How long the mailed link lives that resets a password."`
+}
+
+// Lifetimes is the section [session].
+type Lifetimes struct {
+	Idle     config.Duration `toml:"idle" doc:"A session that is not used for so long ends."`
+	Absolute config.Duration `toml:"absolute" doc:"A session ends after so long even when it is used; at most 30 days (NIST SP 800-63B-4, 2.1.3)."`
+}
+
+// Defaults is the configuration of an installation that sets nothing.
+func Defaults() Config {
+	return Config{
+		Signup: Signup{Mode: SignupInvite},
+		Passwords: Passwords{
+			PasswordTarget: config.Duration(250 * time.Millisecond), PasswordMemory: 256, PasswordWait: config.Duration(5 * time.Second),
+			ConfirmLife: config.Duration(24 * time.Hour), ResetLife: config.Duration(time.Hour),
+		},
+		Lifetimes: Lifetimes{Idle: config.Duration(12 * time.Hour), Absolute: config.Duration(maxAbsolute)},
+	}
+}
+
+// maxAbsolute is the longest life of a session (SP 800-63B-4, 2.1.3: at least
+// once in 30 days at assurance level 1).
+const maxAbsolute = 30 * 24 * time.Hour
+
+// Sections describes the configuration to package config.
+func (c *Config) Sections() []config.Section {
+	return []config.Section{
+		{Name: "signup", Doc: "Who may make an account. Nobody becomes staff by signing up.", Value: &c.Signup, Check: c.Signup.check},
+		{Name: "account", Doc: "Passwords and the links that are mailed.", Value: &c.Passwords, Check: c.Passwords.check},
+		{Name: "session", Doc: "How long somebody stays signed in.", Value: &c.Lifetimes, Check: c.Lifetimes.check},
+	}
+}
+
+func (s *Signup) check() error {
+	switch s.Mode {
+	case SignupOpen, SignupInvite, SignupClosed:
+		return nil
+	}
+	return fault.New(fault.Invalid, "account.signup_mode", "signup.mode is %q; choose open, invite or closed.", s.Mode).On("signup.mode")
+}
+
+func (p *Passwords) check() error {
+	within := func(key string, v config.Duration, low, high time.Duration) error {
+		if v.D() < low || v.D() > high {
+			return fault.New(fault.Invalid, "account.config", "%s is %s; it can be %s to %s.", key, v, config.Duration(low), config.Duration(high)).On(key)
+		}
+		return nil
+	}
+	for _, err := range []error{
+		within("account.password_target", p.PasswordTarget, 10*time.Millisecond, 5*time.Second),
+		within("account.password_wait", p.PasswordWait, time.Second, time.Minute),
+		within("account.confirm_life", p.ConfirmLife, time.Minute, 7*24*time.Hour),
+		within("account.reset_life", p.ResetLife, time.Minute, 24*time.Hour),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	if p.PasswordMemory < comfortable/1024 || p.PasswordMemory > 1<<20 {
+		return fault.New(fault.Invalid, "account.config", "account.password_memory is %d MiB; it can be %d to %d.", p.PasswordMemory, comfortable/1024, 1<<20).On("account.password_memory")
+	}
+	return nil
+}
+
+func (l *Lifetimes) check() error {
+	switch {
+	case l.Absolute.D() > maxAbsolute || l.Absolute.D() < time.Minute:
+		return fault.New(fault.Invalid, "account.config", "session.absolute is %s; it can be 1m to %s.", l.Absolute, config.Duration(maxAbsolute)).On("session.absolute")
+	case l.Idle.D() < time.Minute || l.Idle > l.Absolute:
+		return fault.New(fault.Invalid, "account.config", "session.idle is %s; it can be 1m to session.absolute, which is %s.", l.Idle, l.Absolute).On("session.idle")
+	}
+	return nil
+}

@@ -1,0 +1,58 @@
+// Package account keeps the accounts of people: how they sign up, prove who
+// they are, stay signed in, and get back in when they forgot the password.
+//
+// # What it promises
+//
+// A password is stored as Argon2id in the PHC string format, with a salt of its
+// own and at a cost that was calibrated to the machine (PHC strings: phc.go,
+// calibrate.go). A hash made at a lower cost is replaced at the next sign-in.
+// Only so many hashes are computed at once as their memory allows; whoever has
+// to wait too long is told to come back (hasher.go). A password has 15 to 1,024
+// characters, whatever they are (NIST SP 800-63B-4, 3.1.1.2).
+//
+// Nobody learns from an answer whether an address has an account. Signing up
+// with it, resetting its password and signing in with it answer the same, after
+// the same work: one hash, one transaction of the same shape. The owner of an
+// address learns by mail what strangers do with it, at most five times an hour.
+//
+// An account exists only after its address was confirmed by a mailed link, or
+// by a link that the operator issued on the host. Until then the application is
+// kept sealed beside the link and dies with it. Links are single use: of twenty
+// that use one at once, one succeeds. Opening a link uses nothing up. Only the
+// digest of a token is stored, and no token stands in a log.
+//
+// A session is a random token in a cookie; the database has its digest. Signing
+// in makes a new one and ends the one before; a new password ends all. It ends
+// when it was not used for a while and, in any case, after at most 30 days. Who
+// ends a session is obeyed by the next request on this node, and within a second
+// on every other: a session is answered from memory only while the change feed
+// is fresh, and from the database otherwise. When that cannot be read, nobody is
+// signed in and the request is refused.
+//
+// Each action is in the log, in its own transaction; what is refused is recorded
+// afterwards, and when that fails the refusal becomes "unavailable".
+//
+// # How it keeps what it knows
+//
+// Address and name are sealed under the key of the personal tenant together
+// with the subject key of the account; where a session began, under the subject
+// key. An account is found by the global blind index of its address. Destroying
+// an account wipes the row and destroys both keys ([Accounts.Destroy]).
+//
+// # Who may
+//
+// Methods take the subject first. What people do is for the one who asks and
+// needs the permission account.own; what the operator does on the host (recover,
+// destroy, admit) takes the system subject, which no page can become. The first
+// platform owner signs up by a link that the server prints ([Accounts.FirstOwnerLink]).
+//
+// # What it is not for
+//
+// Who may do what in which tenant is decided by package access; tenants, roles
+// and invitations belong to package tenant, which fills [Founder], [Inviter] and
+// [Leaver]. Throttling of guesses, second factors and lists of breached passwords
+// are not here yet; until they are, the bound on concurrent hashes is the only
+// limit on guessing, and the claims say so.
+//
+// Standards: NIST SP 800-63B-4, OWASP ASVS 5.0 chapters 6 and 7, RFC 9106.
+package account

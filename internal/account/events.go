@@ -1,0 +1,79 @@
+package account
+
+import (
+	"troth/internal/access"
+	"troth/internal/audit"
+	"troth/internal/id"
+)
+
+// The names of the events.
+const (
+	evAsked        = "account.sign_up_asked"
+	evAskedTaken   = "account.sign_up_taken"
+	evAskedRefused = "account.sign_up_refused"
+	evSignedUp     = "account.signed_up"
+	evConfirmed    = "account.address_confirmed"
+	evLinkFailed   = "account.link_failed"
+	evSignedIn     = "account.signed_in"
+	evSignInFailed = "account.sign_in_failed"
+	evSignedOut    = "account.signed_out"
+	evPassword     = "account.password_changed"
+	evPasswordFail = "account.password_change_failed"
+	evResetAsked   = "account.reset_asked"
+	evResetUnknown = "account.reset_unknown"
+	evReset        = "account.password_reset"
+	evRenamed      = "account.renamed"
+	evEnded        = "account.session_ended"
+	evEndedAll     = "account.sessions_ended"
+	evSwitched     = "account.tenant_switched"
+	evLifetime     = "account.session_lifetime_set"
+	evAdmission    = "account.admission_issued"
+	evRecovery     = "account.recovery_issued"
+	evDestroyed    = "account.destroyed"
+	evCalibrated   = "account.cost_calibrated"
+)
+
+// Events are the types of events that this package writes.
+var Events = []audit.Type{
+	{Name: evAsked, Sentence: "{actor} asked to sign up"},
+	{Name: evAskedTaken, Sentence: "{actor} asked to sign up with the address of this account; its owner was told by mail", Outcome: audit.Denied},
+	{Name: evAskedRefused, Sentence: "{actor} asked to sign up and was refused: {reason}", Outcome: audit.Denied},
+	{Name: evSignedUp, Sentence: "{actor} signed up"},
+	{Name: evConfirmed, Sentence: "{actor} confirmed the e-mail address"},
+	{Name: evLinkFailed, Sentence: "{actor} opened a link that is used up, expired or was never made", Outcome: audit.Failure},
+	{Name: evSignedIn, Sentence: "{actor} signed in from {ip}"},
+	{Name: evSignInFailed, Sentence: "{actor} tried to sign in from {ip} and was refused: {reason}", Outcome: audit.Failure},
+	{Name: evSignedOut, Sentence: "{actor} signed out"},
+	{Name: evPassword, Sentence: "{actor} changed the password; {sessions} other sessions ended"},
+	{Name: evPasswordFail, Sentence: "{actor} tried to change the password and gave a wrong present one", Outcome: audit.Failure},
+	{Name: evResetAsked, Sentence: "{actor} asked for a link to reset the password"},
+	{Name: evResetUnknown, Sentence: "{actor} asked to reset the password of an address without an account", Outcome: audit.Failure},
+	{Name: evReset, Sentence: "{actor} set a new password by a link; {sessions} sessions ended"},
+	{Name: evRenamed, Sentence: "{actor} changed the name"},
+	{Name: evEnded, Sentence: "{actor} ended a session"},
+	{Name: evEndedAll, Sentence: "{actor} ended {sessions} sessions"},
+	{Name: evSwitched, Sentence: "{actor} went on in another organisation"},
+	{Name: evLifetime, Sentence: "{actor} set how long sessions of the account live: {idle} without use, {absolute} at most"},
+	{Name: evAdmission, Sentence: "{actor} issued a link with which one person signs up as {as}"},
+	{Name: evRecovery, Sentence: "{actor} issued a recovery link; {sessions} sessions ended"},
+	{Name: evDestroyed, Sentence: "{actor} destroyed the account; {sessions} sessions ended"},
+	{Name: evCalibrated, Sentence: "{actor} calibrated the cost of password hashes: {cost} takes {took}, aimed at {target}"},
+}
+
+// event is an event about an account, in the activity of its home.
+func (a *Accounts) event(name string, by access.Subject, about person, metadata map[string]string) audit.Event {
+	e := audit.Event{
+		Type: name, Tenant: about.home, Actor: by.Actor(), Context: by.Context,
+		Metadata: metadata, OccurredAt: a.now(),
+	}
+	if about.account != "" {
+		e.Targets = []audit.Target{{Kind: "account", ID: string(about.account), Person: about.account}}
+	}
+	return e
+}
+
+// self is the actor of what the holder of an account did before anybody was
+// signed in: with a password or a link that only the holder has.
+func self(a id.Account) audit.Actor {
+	return audit.Actor{Kind: audit.KindPerson, Account: a}
+}

@@ -1,0 +1,92 @@
+package account
+
+import (
+	"strings"
+
+	"troth/internal/mail"
+	"troth/internal/secret"
+	"troth/internal/text"
+)
+
+// The mails of this package. Each says why it came and what to do if it was
+// not asked for. None repeats what a stranger typed except the name that a
+// confirmation is about to give somebody, on a line of its own.
+
+// letter puts a mail together: paragraphs with an empty line between them. A
+// link stands alone on its line.
+func (a *Accounts) letter(kind, to string, about person, subject text.Text, paragraphs ...text.Text) mail.Message {
+	say := a.Printer
+	body := make([]string, len(paragraphs))
+	for i, p := range paragraphs {
+		body[i] = say.Say(p)
+	}
+	return mail.Message{
+		Kind: kind, To: to, Account: about.account, Tenant: about.home,
+		Subject: say.Say(subject), Body: strings.Join(body, "\n\n") + "\n",
+	}
+}
+
+// line is a paragraph that is not translated: a link or a name.
+func line(s string) text.Text { return text.New("%s", s) }
+
+var (
+	notAsked = text.New("If this was not you, do nothing. Nothing happens without the link.")
+	notYou   = text.New("If this was not you, reset the password now, and tell whoever runs this service.")
+)
+
+func (a *Accounts) confirmLetter(in entered, token secret.String) mail.Message {
+	return a.letter("account.confirm", in.Email, person{},
+		text.New("Confirm your e-mail address"),
+		text.New("Somebody signed up at %s with this address and the name", a.Origin),
+		line(in.Name),
+		text.New("If it was you, open this link and press the button. It can be used once, within %s.", a.Config.ConfirmLife),
+		line(a.URL(PathConfirm, token).Reveal()),
+		text.New("If it was not you, do not press the button: the account would have a password that somebody else chose."),
+	)
+}
+
+func (a *Accounts) addressLetter(in entered, about person, token secret.String) mail.Message {
+	return a.letter("account.address", in.Email, about,
+		text.New("Confirm your e-mail address"),
+		text.New("Your account at %s was made. Open this link and press the button, so that the address can be used to reset the password. It can be used once, within %s.", a.Origin, a.Config.ConfirmLife),
+		line(a.URL(PathConfirm, token).Reveal()),
+		notAsked,
+	)
+}
+
+func (a *Accounts) takenLetter(to string, about person) mail.Message {
+	return a.letter("account.taken", to, about,
+		text.New("You have an account already"),
+		text.New("Somebody tried to sign up at %s with this address, which has an account already. Nothing was changed.", a.Origin),
+		text.New("If it was you: sign in, or reset the password if you have forgotten it."),
+		line(a.Origin+"/-/signin"),
+		line(a.Origin+"/-/reset"),
+		text.New("If it was not you, there is nothing to do."),
+	)
+}
+
+func (a *Accounts) resetLetter(to string, about person, token secret.String) mail.Message {
+	return a.letter("account.reset", to, about,
+		text.New("Reset your password"),
+		text.New("Somebody asked to reset the password of your account at %s. If it was you, open this link. It can be used once, within %s.", a.Origin, a.Config.ResetLife),
+		line(a.URL(PathReset, token).Reveal()),
+		notAsked,
+	)
+}
+
+func (a *Accounts) changedLetter(v Account) mail.Message {
+	return a.letter("account.changed", v.Email, person{v.ID, v.Home},
+		text.New("Your password was changed"),
+		text.New("The password of your account at %s was changed, and every other session was ended.", a.Origin),
+		notYou,
+		line(a.Origin+"/-/reset"),
+	)
+}
+
+func (a *Accounts) recoveryLetter(v Account) mail.Message {
+	return a.letter("account.recovery", v.Email, person{v.ID, v.Home},
+		text.New("A recovery link for your account was issued"),
+		text.New("The operator of %s issued a link with which a new password can be set for your account, and ended all of its sessions.", a.Origin),
+		text.New("If you did not ask for it, tell whoever runs this service at once."),
+	)
+}

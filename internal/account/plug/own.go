@@ -1,0 +1,137 @@
+package plug
+
+import (
+	"troth/internal/account"
+	"troth/internal/id"
+	"troth/internal/secret"
+	"troth/internal/text"
+	"troth/internal/web"
+)
+
+var (
+	titleHome     = text.New("Your account")
+	titlePassword = text.New("Change your password")
+	titleSessions = text.New("Where you are signed in")
+)
+
+// homeData is what the page of the own account shows.
+type homeData struct {
+	account.Account
+	Sessions int
+}
+
+func (p *plug) homeData(r *web.Request) (homeData, error) {
+	v, err := p.accounts.Own(r.Context(), r.Subject)
+	if err != nil {
+		return homeData{}, err
+	}
+	list, err := p.accounts.Sessions(r.Context(), r.Subject)
+	return homeData{v, len(list)}, err
+}
+
+func (p *plug) home(r *web.Request) error {
+	d, err := p.homeData(r)
+	if err != nil {
+		return err
+	}
+	if r.WantsJSON() {
+		return r.JSON(d.Account)
+	}
+	return r.Page("account/home", titleHome, d)
+}
+
+func (p *plug) rename(r *web.Request) error {
+	if err := p.accounts.Rename(r.Context(), r.Subject, r.Value("name")); err != nil {
+		d, readErr := p.homeData(r)
+		if readErr != nil {
+			return readErr
+		}
+		return r.FormPage("account/home", titleHome, d, err)
+	}
+	r.Flash(text.New("Your name is changed."))
+	return r.See(pathHome)
+}
+
+func (p *plug) passwordData(r *web.Request) (resetData, error) {
+	v, err := p.accounts.Own(r.Context(), r.Subject)
+	return resetData{v.Email, account.MinPassword}, err
+}
+
+func (p *plug) showPassword(r *web.Request) error {
+	d, err := p.passwordData(r)
+	if err != nil {
+		return err
+	}
+	return r.Page("account/password", titlePassword, d)
+}
+
+func (p *plug) changePassword(r *web.Request) error {
+	d, err := p.passwordData(r)
+	if err != nil {
+		return err
+	}
+	signed, err := p.accounts.ChangePassword(r.Context(), r.Subject, secret.Of(r.Value("current")), secret.Of(r.Value("password")))
+	if err != nil {
+		return r.FormPage("account/password", titlePassword, d, err)
+	}
+	signIn(r, signed)
+	r.Flash(text.New("Your password is changed. Every other session was ended."))
+	return r.See(pathHome)
+}
+
+// sessionsData is what the page of sessions shows, and its JSON.
+type sessionsData struct {
+	Sessions []account.Session `json:"sessions"`
+	Others   bool              `json:"-"`
+}
+
+func (p *plug) sessions(r *web.Request) error {
+	list, err := p.accounts.Sessions(r.Context(), r.Subject)
+	if err != nil {
+		return err
+	}
+	d := sessionsData{Sessions: list, Others: len(list) > 1}
+	if r.WantsJSON() {
+		return r.JSON(d)
+	}
+	return r.Page("account/sessions", titleSessions, d)
+}
+
+func (p *plug) endSession(r *web.Request) error {
+	if r.Value("session") == "others" {
+		n, err := p.accounts.EndOthers(r.Context(), r.Subject)
+		if err != nil {
+			return err
+		}
+		if n == 1 {
+			r.Flash(text.New("One other session was ended."))
+		} else {
+			r.Flash(text.New("%d other sessions were ended.", n))
+		}
+		return r.See("/-/account/sessions")
+	}
+	which, err := id.Parse[id.Session](r.Value("session"))
+	if err != nil {
+		return err
+	}
+	if err := p.accounts.EndSession(r.Context(), r.Subject, which); err != nil {
+		return err
+	}
+	if which == r.Subject.Session {
+		signOut(r)
+		return r.See("/-/signin")
+	}
+	r.Flash(text.New("The session was ended."))
+	return r.See("/-/account/sessions")
+}
+
+func (p *plug) switchTenant(r *web.Request) error {
+	to, err := id.Parse[id.Tenant](r.Value("tenant"))
+	if err != nil {
+		return err
+	}
+	if err := p.accounts.Switch(r.Context(), r.Subject, to); err != nil {
+		return err
+	}
+	return r.See(r.ReturnTo("/"))
+}

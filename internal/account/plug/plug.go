@@ -1,0 +1,105 @@
+// Package plug plugs package account into Troth: the pages on which people sign
+// up, sign in and manage their account, the session cookie, the commands with
+// which the operator helps them, and the claims A1 and A7 with the checks that
+// exercise them.
+//
+// It holds no rules: a handler reads a form, calls one method of package
+// account, and answers. Every page works without JavaScript. Opening a page
+// changes nothing: what a mailed link does, a button does. The paths of links
+// hold tokens, so they are shown to no log and no other site (web.Route.Redact).
+package plug
+
+import (
+	"embed"
+	"io/fs"
+	"net/http"
+	"time"
+
+	"troth/internal/account"
+	"troth/internal/jobs"
+	"troth/internal/part"
+	"troth/internal/web"
+)
+
+//go:embed pages
+var pages embed.FS
+
+// permOwn is what every signed-in person may do with the own account.
+const permOwn = "account.own"
+
+// plug is package account as pages.
+type plug struct {
+	accounts *account.Accounts
+	config   *account.Config
+}
+
+// New describes package account to the rest of the house. The accounts may be
+// nil where nothing is served, as for the list of commands.
+func New(accounts *account.Accounts, config *account.Config) (part.Part, error) {
+	own, err := fs.Sub(pages, "pages")
+	if err != nil {
+		return part.Part{}, err
+	}
+	p := &plug{accounts: accounts, config: config}
+	return part.Part{
+		Name: "account", Config: config.Sections(), Migrations: account.Migrations, Tables: account.Tables,
+		Permissions: account.Permissions, Events: account.Events, Routes: p.routes(), Nav: nav, Pages: own,
+		Authenticators: []web.Authenticator{cookies{accounts}},
+		Jobs:           p.jobs(), Retention: account.Retention, Commands: p.commands(), Claims: p.claims(),
+	}, nil
+}
+
+var nav = []web.NavItem{
+	{Section: "You", Label: "Account", Path: "/-/account/", Icon: "person", Needs: permOwn, Order: 10},
+	{Section: "You", Label: "Sessions", Path: "/-/account/sessions", Icon: "session", Needs: permOwn, Order: 11},
+}
+
+func (p *plug) jobs() []jobs.Periodic {
+	if p.accounts == nil {
+		return nil
+	}
+	return []jobs.Periodic{{Name: "account.finish_destroying", Every: time.Hour, Run: p.accounts.FinishDestroying}}
+}
+
+// password is the class of effort of everything that hashes a password.
+const password = "password"
+
+func (p *plug) routes() []web.Route {
+	const (
+		get, post = http.MethodGet, http.MethodPost
+		stranger  = "people sign up and sign in here: nobody is known yet"
+		byLink    = "whoever holds the link may use it: it was mailed, or issued on the host"
+	)
+	token := map[string]string{"token": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}
+	return []web.Route{
+		{Method: get, Path: "/-/signup", Public: stranger, Doc: "The form to sign up.", Handle: p.showSignUp},
+		{Method: post, Path: "/-/signup", Public: stranger, Doc: "Sign up.", Cost: password, Handle: p.signUp},
+		{Method: get, Path: "/-/signup/sent", Public: stranger, Doc: "Says that a mail is on its way.", Handle: p.sentSignUp},
+		{Method: get, Path: "/-/confirm/{token}", Public: byLink, Doc: "Shows what a confirmation would do.", Redact: true, Example: token, Handle: p.showConfirm},
+		{Method: post, Path: "/-/confirm/{token}", Public: byLink, Doc: "Confirm an address.", Redact: true, Example: token, Handle: p.confirm},
+		{Method: get, Path: account.PathAdmission + "{token}", Public: byLink, Doc: "Shows what a link of the operator would do.", Redact: true, Example: token, Handle: p.showAdmission},
+		{Method: post, Path: account.PathAdmission + "{token}", Public: byLink, Doc: "Go on to sign up by a link of the operator.", Redact: true, Example: token, Handle: p.admission},
+
+		{Method: get, Path: "/-/signin", Public: stranger, Doc: "The form to sign in.", Handle: p.showSignIn},
+		{Method: post, Path: "/-/signin", Public: stranger, Doc: "Sign in.", Cost: password, Handle: p.signIn},
+		{Method: get, Path: "/-/signout", Public: "signing out needs no permission", Doc: "A button to sign out, for links of the application.", Handle: p.showSignOut},
+		{Method: post, Path: "/-/signout", Public: "signing out needs no permission", Doc: "Sign out.", Handle: p.signOut},
+
+		{Method: get, Path: "/-/reset", Public: stranger, Doc: "The form to ask for a reset link.", Handle: p.showAskReset},
+		{Method: post, Path: "/-/reset", Public: stranger, Doc: "Ask for a link that resets the password.", Cost: password, Handle: p.askReset},
+		{Method: get, Path: "/-/reset/sent", Public: stranger, Doc: "Says that a mail is on its way.", Handle: p.sentReset},
+		{Method: get, Path: "/-/reset/{token}", Public: byLink, Doc: "The form for a new password.", Redact: true, Example: token, Handle: p.showReset},
+		{Method: post, Path: "/-/reset/{token}", Public: byLink, Doc: "Set a new password.", Cost: password, Redact: true, Example: token, Handle: p.reset},
+
+		{Method: get, Path: "/-/account/{$}", Needs: permOwn, Doc: "The own account.", Handle: p.home},
+		{Method: post, Path: "/-/account/{$}", Needs: permOwn, Doc: "Change the own name.", Handle: p.rename},
+		{Method: get, Path: "/-/account/password", Needs: permOwn, Doc: "The form to change the password.", Handle: p.showPassword},
+		{Method: post, Path: "/-/account/password", Needs: permOwn, Doc: "Change the password.", Cost: password, Handle: p.changePassword},
+		{Method: get, Path: "/-/account/sessions", Needs: permOwn, Doc: "The own sessions, also as JSON.", Handle: p.sessions},
+		{Method: post, Path: "/-/account/sessions", Needs: permOwn, Doc: "End one session (session=ID) or all others (session=others).", Handle: p.endSession},
+		{Method: post, Path: "/-/switch", Needs: permOwn, Doc: "Make another tenant the session's current one (tenant=ID).", Handle: p.switchTenant},
+		// https://w3c.github.io/webappsec-change-password-url/: password managers ask here.
+		{Method: get, Path: "/.well-known/change-password", Public: "a redirect that says nothing", Doc: "Leads to the form to change the password.", Anonymous: true,
+			Handle: func(r *web.Request) error { return r.See("/-/account/password") }},
+	}
+}

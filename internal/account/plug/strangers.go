@@ -1,0 +1,255 @@
+package plug
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"troth/internal/access"
+	"troth/internal/account"
+	"troth/internal/fault"
+	"troth/internal/secret"
+	"troth/internal/text"
+	"troth/internal/web"
+)
+
+// pathHome is the page of the own account.
+const pathHome = "/-/account/"
+
+var (
+	titleSignUp   = text.New("Sign up")
+	titleSignIn   = text.New("Sign in")
+	titleSignOut  = text.New("Sign out")
+	titleConfirm  = text.New("Confirm your e-mail address")
+	titleAskReset = text.New("Reset your password")
+	titleReset    = text.New("Set a new password")
+	titleOwner    = text.New("Become the owner of this installation")
+	titleAdmit    = text.New("You are invited to sign up")
+)
+
+// signUpData is what the page of sign-up shows.
+type signUpData struct {
+	ReturnTo string
+	Closed   bool // nobody may sign up, and there is no admission
+	ByInvite bool
+	Admitted bool
+	Owner    bool // the admission makes the platform owner
+	Min      int  // characters of a password
+}
+
+func (p *plug) signUpData(r *web.Request) signUpData {
+	d := signUpData{ReturnTo: r.ReturnTo(""), ByInvite: p.config.Mode == account.SignupInvite, Min: account.MinPassword}
+	if token := admission(r); !token.IsZero() {
+		owner, err := p.accounts.PeekAdmission(r.Context(), token)
+		d.Admitted, d.Owner = err == nil, err == nil && owner
+	}
+	d.Closed = p.config.Mode == account.SignupClosed && !d.Admitted
+	return d
+}
+
+func (p *plug) showSignUp(r *web.Request) error {
+	return r.Page("account/signup", titleSignUp, p.signUpData(r))
+}
+
+func (p *plug) signUp(r *web.Request) error {
+	d := p.signUpData(r)
+	form := account.Application{
+		Email: r.Value("email"), Name: r.Value("name"), Password: secret.Of(r.Value("password")),
+		ReturnTo: d.ReturnTo, Invitation: invitation(d.ReturnTo),
+	}
+	if d.Admitted {
+		form.Admission = admission(r)
+	}
+	signed, err := p.accounts.SignUp(r.Context(), r.Subject, form)
+	if err != nil {
+		return r.FormPage("account/signup", titleSignUp, d, err)
+	}
+	if signed.Session == "" {
+		return r.See("/-/signup/sent")
+	}
+	setCookie(r, admissionCookie, "", -1, http.SameSiteStrictMode)
+	signIn(r, signed)
+	r.Flash(text.New("Welcome. A mail with a link to confirm your address is on its way."))
+	return r.See(orHome(d.ReturnTo))
+}
+
+// invitation is the token of the invitation that led somebody here, if the
+// path to go back to holds one: the last part of it.
+func invitation(returnTo string) secret.String {
+	path, _, _ := strings.Cut(returnTo, "?")
+	last := path[strings.LastIndexByte(path, '/')+1:]
+	if _, ok := secret.DigestOf(last); !ok {
+		return secret.String{}
+	}
+	return secret.Of(last)
+}
+
+func (p *plug) sentSignUp(r *web.Request) error {
+	return r.Notice(web.Notice{Title: text.New("Look into your mailbox"), Icon: "mail", Text: []text.Text{
+		text.New("If you may sign up with this address, a mail with a link is on its way. Open the link and press the button, and your account is made."),
+		text.New("If there is an account with this address already, the mail says so."),
+		text.New("Nothing has come after some minutes? Look into the folder for spam, or sign up again."),
+	}})
+}
+
+func (p *plug) showConfirm(r *web.Request) error {
+	pending, err := p.accounts.PeekConfirm(r.Context(), token(r))
+	if err != nil {
+		return err
+	}
+	return r.Page("account/confirm", titleConfirm, pending)
+}
+
+func (p *plug) confirm(r *web.Request) error {
+	returnTo, err := p.accounts.Confirm(r.Context(), r.Subject, token(r))
+	if err != nil {
+		return err
+	}
+	if r.Subject.Kind == access.KindPerson {
+		r.Flash(text.New("Your address is confirmed."))
+		return r.See(orHome(returnTo))
+	}
+	r.Flash(text.New("Your address is confirmed. Sign in with it now."))
+	return r.See(web.SignInPath(returnTo))
+}
+
+func (p *plug) showAdmission(r *web.Request) error {
+	owner, err := p.accounts.PeekAdmission(r.Context(), token(r))
+	if err != nil {
+		return err
+	}
+	title := titleAdmit
+	if owner {
+		title = titleOwner
+	}
+	return r.Page("account/admission", title, owner)
+}
+
+// admission moves the token from the address, which browsers remember, into a
+// cookie that lives until the form is sent. It uses nothing up.
+func (p *plug) admission(r *web.Request) error {
+	if _, err := p.accounts.PeekAdmission(r.Context(), token(r)); err != nil {
+		return err
+	}
+	setCookie(r, admissionCookie, token(r).Reveal(), admissionLife, http.SameSiteStrictMode)
+	return r.See("/-/signup")
+}
+
+// signInData is what the page of sign-in shows.
+type signInData struct {
+	ReturnTo   string
+	SignUpPath string // "" when nobody can sign up
+}
+
+func (p *plug) signInData(r *web.Request) signInData {
+	d := signInData{ReturnTo: r.ReturnTo("")}
+	if p.config.Mode != account.SignupClosed {
+		d.SignUpPath = "/-/signup"
+		if d.ReturnTo != "" {
+			d.SignUpPath += "?return_to=" + url.QueryEscape(d.ReturnTo)
+		}
+	}
+	return d
+}
+
+func (p *plug) showSignIn(r *web.Request) error {
+	d := p.signInData(r)
+	if r.Subject.Kind == access.KindPerson {
+		return r.See(orHome(d.ReturnTo))
+	}
+	return r.Page("account/signin", titleSignIn, d)
+}
+
+func (p *plug) signIn(r *web.Request) error {
+	d := p.signInData(r)
+	signed, err := p.accounts.SignIn(r.Context(), r.Subject, r.Value("email"), secret.Of(r.Value("password")))
+	if err != nil {
+		return r.FormPage("account/signin", titleSignIn, d, err)
+	}
+	signIn(r, signed)
+	return r.See(orHome(d.ReturnTo))
+}
+
+func (p *plug) showSignOut(r *web.Request) error {
+	return r.Page("account/signout", titleSignOut, nil)
+}
+
+func (p *plug) signOut(r *web.Request) error {
+	if err := p.accounts.SignOut(r.Context(), r.Subject); err != nil {
+		return err
+	}
+	signOut(r)
+	r.Flash(text.New("You are signed out."))
+	return r.See(r.ReturnTo("/-/signin"))
+}
+
+func (p *plug) showAskReset(r *web.Request) error {
+	return r.Page("account/ask_reset", titleAskReset, nil)
+}
+
+func (p *plug) askReset(r *web.Request) error {
+	if err := p.accounts.AskReset(r.Context(), r.Subject, r.Value("email")); err != nil {
+		return r.FormPage("account/ask_reset", titleAskReset, nil, err)
+	}
+	return r.See("/-/reset/sent")
+}
+
+func (p *plug) sentReset(r *web.Request) error {
+	return r.Notice(web.Notice{Title: text.New("Look into your mailbox"), Icon: "mail", Text: []text.Text{
+		text.New("If there is an account with this address, a mail with a link is on its way. The link lives for %s.", spell(p.config.ResetLife.D())),
+		text.New("Nothing has come after some minutes? Look into the folder for spam, or ask again."),
+	}})
+}
+
+// resetData is what the page of a reset link shows.
+type resetData struct {
+	Email string // for password managers
+	Min   int
+}
+
+func (p *plug) showReset(r *web.Request) error {
+	email, err := p.accounts.PeekReset(r.Context(), token(r))
+	if err != nil {
+		return err
+	}
+	return r.Page("account/reset", titleReset, resetData{email, account.MinPassword})
+}
+
+func (p *plug) reset(r *web.Request) error {
+	err := p.accounts.Reset(r.Context(), r.Subject, token(r), secret.Of(r.Value("password")))
+	if fault.KindOf(err) == fault.Invalid {
+		email, peekErr := p.accounts.PeekReset(r.Context(), token(r))
+		if peekErr != nil {
+			return peekErr
+		}
+		return r.FormPage("account/reset", titleReset, resetData{email, account.MinPassword}, err)
+	}
+	if err != nil {
+		return err
+	}
+	signOut(r)
+	r.Flash(text.New("Your new password is set, and every session was ended. Sign in with it now."))
+	return r.See("/-/signin")
+}
+
+// token is the token in the path.
+func token(r *web.Request) secret.String { return secret.Of(r.PathValue("token")) }
+
+func orHome(path string) string {
+	if path == "" {
+		return pathHome
+	}
+	return path
+}
+
+// spell writes a whole number of hours or minutes.
+func spell(d time.Duration) text.Text {
+	switch {
+	case d == time.Hour:
+		return text.New("one hour")
+	case d%time.Hour == 0:
+		return text.New("%d hours", int64(d/time.Hour))
+	}
+	return text.New("%d minutes", int64(d/time.Minute))
+}
