@@ -1,0 +1,145 @@
+package audit
+
+import (
+	"database/sql"
+	"errors"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"troth/internal/store"
+)
+
+// The SQL of comparing rows with the log.
+
+type treeSize struct {
+	name string
+	size int64
+	root tlog.Hash
+}
+
+// treeSizes lists the trees of tenants.
+func treeSizes(tx *store.Tx) ([]treeSize, error) {
+	rows, err := tx.Query(`SELECT tree, size, root FROM log_head WHERE tree <> $1 ORDER BY tree`, platformTree)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []treeSize
+	for rows.Next() {
+		var t treeSize
+		var root []byte
+		if err := rows.Scan(&t.name, &t.size, &root); err != nil {
+			return nil, err
+		}
+		copy(t.root[:], root)
+		all = append(all, t)
+	}
+	return all, rows.Err()
+}
+
+// countCheckpoints counts the tenants' checkpoints that the platform log
+// commits to below size.
+func countCheckpoints(tx *store.Tx, size int64) (n int64, err error) {
+	err = tx.QueryRow(`SELECT count(*) FROM log_checkpoint WHERE tree <> $1 AND entry < $2`, platformTree, size).Scan(&n)
+	return n, err
+}
+
+// leafAndRow is a leaf and the row of its event, whose columns are invalid
+// when there is none.
+type leafAndRow struct {
+	index              int64
+	name               string
+	entry              []byte
+	kind, class, actor sql.NullString
+	at                 sql.NullInt64
+}
+
+func leavesWithRows(tx *store.Tx, name string, from, until int64) ([]leafAndRow, error) {
+	rows, err := tx.Query(`SELECT l.idx, l.name, l.entry, e.type, e.class, e.actor, e.occurred_at
+		FROM log_leaf l LEFT JOIN audit_event e ON e.tenant = l.tree AND e.event = l.name
+		WHERE l.tree = $1 AND l.idx >= $2 AND l.idx < $3 ORDER BY l.idx`, name, from, until)
+	if err != nil {
+		return nil, err
+	}
+	return collect(rows, func(l *leafAndRow) []any {
+		return []any{&l.index, &l.name, &l.entry, &l.kind, &l.class, &l.actor, &l.at}
+	})
+}
+
+// checkpointsBetween lists the checkpoints of sizes above from, up to until.
+func checkpointsBetween(tx *store.Tx, name string, from, until int64) ([]checkpointRow, error) {
+	rows, err := tx.Query(`SELECT tree, size, root, salt, entry FROM log_checkpoint WHERE tree = $1 AND size > $2 AND size <= $3 ORDER BY size`,
+		name, from, until)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []checkpointRow
+	for rows.Next() {
+		var c checkpointRow
+		var root []byte
+		if err := rows.Scan(&c.tree, &c.size, &root, &c.salt, &c.entry); err != nil {
+			return nil, err
+		}
+		copy(c.root[:], root)
+		all = append(all, c)
+	}
+	return all, rows.Err()
+}
+
+func tileRow(tx *store.Tx, name string, level int, n int64) (hashes []byte, root tlog.Hash, ok bool, err error) {
+	var r []byte
+	err = tx.QueryRow(`SELECT root, hashes FROM log_tile WHERE tree = $1 AND level = $2 AND n = $3`, name, level, n).Scan(&r, &hashes)
+	if errors.Is(err, store.ErrNoRows) {
+		return nil, root, false, nil
+	}
+	copy(root[:], r)
+	return hashes, root, err == nil, err
+}
+
+type eventKey struct{ tenant, event string }
+
+// waiting is an event without a leaf; its entry is nil when it is not pending
+// either.
+type waiting struct {
+	tenant, event, kind, class, actor string
+	at                                int64
+	entry                             []byte
+}
+
+func (w waiting) leaf() leafAndRow {
+	text := func(s string) sql.NullString { return sql.NullString{String: s, Valid: true} }
+	return leafAndRow{index: -1, name: w.event, entry: w.entry, kind: text(w.kind), class: text(w.class), actor: text(w.actor),
+		at: sql.NullInt64{Int64: w.at, Valid: true}}
+}
+
+// withoutLeaf looks at up to limit events after the key and returns those
+// without a leaf. It moves the key, to zero at the end.
+func withoutLeaf(tx *store.Tx, after *eventKey, limit int) ([]waiting, error) {
+	rows, err := tx.Query(`SELECT e.tenant, e.event, e.type, e.class, e.actor, e.occurred_at, p.entry, l.idx
+		FROM audit_event e
+		LEFT JOIN log_leaf l ON l.name = e.event AND l.name <> '' AND l.tree = e.tenant
+		LEFT JOIN audit_pending p ON p.name = e.event
+		WHERE (e.tenant, e.event) > ($1, $2) ORDER BY e.tenant, e.event LIMIT $3`, after.tenant, after.event, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var page []waiting
+	seen := 0
+	for ; rows.Next(); seen++ {
+		var w waiting
+		var index sql.NullInt64
+		if err := rows.Scan(&w.tenant, &w.event, &w.kind, &w.class, &w.actor, &w.at, &w.entry, &index); err != nil {
+			return nil, err
+		}
+		*after = eventKey{w.tenant, w.event}
+		if !index.Valid {
+			page = append(page, w)
+		}
+	}
+	if seen < limit {
+		*after = eventKey{}
+	}
+	return page, rows.Err()
+}
