@@ -11,7 +11,7 @@ import (
 )
 
 // page is how many refs of the ring are rewrapped in one transaction.
-const page = 500
+const page = 2000
 
 // Shred destroys keys: in one durable transaction their entries, in all
 // versions, become tombstones, and nothing of them is cached in this process
