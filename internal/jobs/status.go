@@ -76,11 +76,11 @@ func (j *Jobs) Status(ctx context.Context) ([]Status, error) {
 
 // group is some rows of one kind.
 type group struct {
-	name                     string
-	givenUp                  bool
-	running, n               int
+	name                 string
+	givenUp              bool
+	running, n           int
 	next, succeeded, due int64
-	lastError                string
+	lastError            string
 }
 
 // add counts some rows of the kind.

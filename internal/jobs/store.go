@@ -86,8 +86,8 @@ func (j *Jobs) schedule(ctx context.Context) error {
 				continue // another node was faster
 			}
 			if _, err := tx.Exec(`INSERT INTO job (id, queue, unique_key, payload, not_before, leased_until, leased_by, attempts, given_up, last_error, succeeded_at, due_at)
-				VALUES ($1, $2, $3, $4, $5, 0, '', 0, FALSE, '', 0, $5) ON CONFLICT (queue, unique_key) DO NOTHING`,
-				id.New[id.Job](now), k.name, scheduled(k, slot), []byte{}, store.Micros(slot)); err != nil {
+				VALUES ($1, $2, $3, $4, $5, 0, '', 0, FALSE, '', 0, $6) ON CONFLICT (queue, unique_key) DO NOTHING`,
+				id.New[id.Job](now), k.name, scheduled(k, slot), []byte{}, store.Micros(slot), store.Micros(now)); err != nil {
 				return err
 			}
 		}
