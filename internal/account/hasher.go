@@ -110,14 +110,17 @@ func (h *Hasher) Verify(ctx context.Context, stored string, password secret.Stri
 	return v, err
 }
 
-// fill does the work by which a hash at cost p falls short of the present one.
+// missing is how many passes over the memory of p make up for what p costs
+// less than the present cost.
+func (h *Hasher) missing(p Params) uint32 {
+	return uint32((h.params.work() - min(p.work(), h.params.work())) / uint64(p.Memory))
+}
+
+// fill does that work.
 func (h *Hasher) fill(p Params) {
-	passes := (h.params.work() - min(p.work(), h.params.work())) / uint64(p.Memory)
-	if passes == 0 {
-		return
+	if p.Passes = h.missing(p); p.Passes > 0 {
+		Hash{Params: p, Salt: h.nobody.Salt, Tag: h.nobody.Tag}.derive("")
 	}
-	rest := Hash{Params: Params{Memory: p.Memory, Passes: uint32(passes), Lanes: p.Lanes}, Salt: h.nobody.Salt, Tag: h.nobody.Tag}
-	rest.derive("")
 }
 
 // within runs one hash when there is room for it.

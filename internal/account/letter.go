@@ -9,8 +9,8 @@ import (
 )
 
 // The mails of this package. Each says why it came and what to do if it was
-// not asked for. None repeats what a stranger typed except the name that a
-// confirmation is about to give somebody, on a line of its own.
+// not asked for. None repeats what a stranger typed: a mail from here never
+// carries somebody else's words.
 
 // letter puts a mail together: paragraphs with an empty line between them. A
 // link stands alone on its line.
@@ -26,7 +26,7 @@ func (a *Accounts) letter(kind, to string, about person, subject text.Text, para
 	}
 }
 
-// line is a paragraph that is not translated: a link or a name.
+// line is a paragraph that is not translated: a link.
 func line(s string) text.Text { return text.New("%s", s) }
 
 var (
@@ -37,8 +37,7 @@ var (
 func (a *Accounts) confirmLetter(in entered, token secret.String) mail.Message {
 	return a.letter("account.confirm", in.Email, person{},
 		text.New("Confirm your e-mail address"),
-		text.New("Somebody signed up at %s with this address and the name", a.Origin),
-		line(in.Name),
+		text.New("Somebody signed up at %s with this address.", a.Origin),
 		text.New("If it was you, open this link and press the button. It can be used once, within %s.", a.Config.ConfirmLife),
 		line(a.URL(PathConfirm, token).Reveal()),
 		text.New("If it was not you, do not press the button: the account would have a password that somebody else chose."),

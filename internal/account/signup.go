@@ -3,7 +3,6 @@ package account
 import (
 	"context"
 	"fmt"
-	netmail "net/mail"
 	"strings"
 	"time"
 	"unicode"
@@ -16,6 +15,7 @@ import (
 	"troth/internal/fault"
 	"troth/internal/id"
 	"troth/internal/keys"
+	"troth/internal/mail"
 	"troth/internal/secret"
 	"troth/internal/store"
 )
@@ -261,24 +261,16 @@ func (a *Accounts) confirmAddress(ctx context.Context, by access.Subject, l link
 	})
 }
 
-// The length of an address (RFC 5321, 4.5.3.1.3) and of a name.
-const (
-	maxEmail = 254
-	maxName  = 100
-)
+// maxName is the length of a name in code points.
+const maxName = 100
 
-// readEmail reads one bare address: no display name, no comment, nothing that
-// could become a second line of a mail.
+// readEmail reads one bare address.
 func readEmail(s string) (string, error) {
-	s = norm.NFC.String(strings.TrimSpace(s))
-	if s == "" {
+	if strings.TrimSpace(s) == "" {
 		return "", fault.New(fault.Invalid, "account.no_email", "Enter your e-mail address.").On("email")
 	}
-	addr, err := netmail.ParseAddress(s)
-	if err != nil || addr.Name != "" || addr.Address != s || len(s) > maxEmail || strings.ContainsFunc(s, unprintable) || strings.ContainsAny(s, `<>"(),;:\ `) {
-		return "", fault.New(fault.Invalid, "account.bad_email", "This is not an e-mail address. It looks like name@example.com.").On("email")
-	}
-	return s, nil
+	address, err := mail.ParseAddress(s)
+	return string(address), err
 }
 
 // readName reads what a person wants to be called.

@@ -1,0 +1,86 @@
+package account
+
+import (
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+	"pgregory.net/rapid"
+
+	"troth/internal/secret"
+)
+
+// Everything that can be typed is taken, from 15 to 1,024 characters.
+func TestPasswordsThatAreTaken(t *testing.T) {
+	for name, p := range map[string]string{
+		"shortest": strings.Repeat("a", 15), "longest": strings.Repeat("a", 1024), "longest, wide": strings.Repeat("𝒶", 1024),
+		"spaces only": strings.Repeat(" ", 15), "emoji": strings.Repeat("🐎", 15), "digits only": "123456789012345", "mixed": "ωραία λόγια, 美しい 🌸",
+	} {
+		if _, err := CheckPassword(secret.Of(p), ada); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// 15 characters are counted after normalisation: here 14 letters, one of them decomposed.
+	if _, err := CheckPassword(secret.Of("e\u0301"+strings.Repeat("a", 13)), ada); err == nil {
+		t.Error("a combining mark counted as a character of its own")
+	}
+}
+
+// However a keyboard composes a character, it is one password.
+func TestPasswordsAreNormalised(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := rapid.StringOfN(rapid.RuneFrom(nil, unicode.Letter, unicode.Mn, unicode.Nd, unicode.Zs, unicode.So), 20, 200, -1).Draw(t, "password")
+		a, errA := CheckPassword(secret.Of(norm.NFC.String(s)), "")
+		b, errB := CheckPassword(secret.Of(norm.NFD.String(s)), "")
+		if (errA == nil) != (errB == nil) || !a.Equal(b) {
+			t.Fatalf("%+q: composed %v, decomposed %v", s, errA, errB)
+		}
+	})
+}
+
+func FuzzCheckPassword(f *testing.F) {
+	f.Add(goodWord, ada)
+	f.Add("e\u0301\xff", "")
+	f.Add(strings.Repeat("\u0340", 2000), "x")
+	f.Fuzz(func(t *testing.T, s, email string) {
+		p, err := CheckPassword(secret.Of(s), email)
+		if err != nil {
+			return
+		}
+		n := utf8.RuneCountInString(p.Reveal())
+		if n < MinPassword || n > MaxPassword || !norm.NFC.IsNormalString(p.Reveal()) || strings.ContainsAny(p.Reveal(), "\x00\r\n") {
+			t.Errorf("%q was taken", s)
+		}
+		again, err := CheckPassword(p, email)
+		if err != nil || !again.Equal(p) {
+			t.Errorf("%q normalises to something that is refused or changes: %v", s, err)
+		}
+	})
+}
+
+func FuzzReadName(f *testing.F) {
+	f.Add("Ada Byron")
+	f.Add("\u202eevil")
+	f.Fuzz(func(t *testing.T, s string) {
+		name, err := readName(s)
+		if err == nil && (name == "" || utf8.RuneCountInString(name) > maxName || strings.ContainsFunc(name, unprintable) || strings.TrimSpace(name) != name) {
+			t.Errorf("the name %q was taken as %q", s, name)
+		}
+	})
+}
+
+func TestDevice(t *testing.T) {
+	for agent, name := range map[string]string{
+		"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0":                                               "Firefox on Linux",
+		"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36 Edg/140":  "Edge on Windows",
+		"Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1 (KHTML, like Gecko) Version/18.0 Safari/604": "Safari on iPhone",
+		"Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Mobile Safari/537.36":             "Chrome on Android",
+		"curl/8.9.1": "curl", "Go-http-client/2.0": "Go-http-client", "": "", "\xff\xfe": "",
+	} {
+		if got := device(agent); got != name {
+			t.Errorf("%q is %q, want %q", agent, got, name)
+		}
+	}
+}
