@@ -1,0 +1,79 @@
+package mail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// CanaryDomain is the domain of the canary's addresses. Nothing that is sent to
+// it leaves the process (RFC 2606, 2).
+const CanaryDomain = "canary.invalid"
+
+// canaryKeeps bounds the canary mailbox; the oldest messages go first.
+const canaryKeeps = 256
+
+// Canary is the mailbox of the canary tenant: in this process, bounded, and
+// read by the checks of the trust page.
+type Canary struct {
+	now func() time.Time
+
+	mu      sync.Mutex
+	held    []Received
+	arrived chan struct{} // closed and replaced at every arrival
+}
+
+// NewCanary makes an empty mailbox.
+func NewCanary(now func() time.Time) *Canary {
+	return &Canary{now: now, arrived: make(chan struct{})}
+}
+
+// Route is the route to the mailbox, for [Options].
+func (c *Canary) Route() Route {
+	return Route{Domain: CanaryDomain, Transport: c, Here: true}
+}
+
+// Deliver puts a message into the mailbox. It takes nothing for anybody else.
+func (c *Canary) Deliver(_ context.Context, _, to string, raw []byte) error {
+	if !Address(to).in(CanaryDomain) {
+		return &Rejected{errors.New("this is no address of the canary")}
+	}
+	got, err := read(raw)
+	if err != nil {
+		return &Rejected{err}
+	}
+	got.To, got.At = to, c.now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.held) >= canaryKeeps {
+		c.held = append(c.held[:0], c.held[len(c.held)-canaryKeeps+1:]...)
+	}
+	c.held = append(c.held, got)
+	close(c.arrived)
+	c.arrived = make(chan struct{})
+	return nil
+}
+
+// Wait returns the newest message to an address that arrived at or after a
+// time, and waits for one until the context ends.
+func (c *Canary) Wait(ctx context.Context, to string, after time.Time) (Received, error) {
+	for {
+		c.mu.Lock()
+		for _, got := range slices.Backward(c.held) {
+			if got.To == to && !got.At.Before(after) {
+				c.mu.Unlock()
+				return got, nil
+			}
+		}
+		arrived := c.arrived
+		c.mu.Unlock()
+		select {
+		case <-arrived:
+		case <-ctx.Done():
+			return Received{}, fmt.Errorf("waiting for mail to the canary: %w", ctx.Err())
+		}
+	}
+}
