@@ -8,21 +8,27 @@
 //   - The exit status is 0 when it worked, 1 when it did not, 2 when the command
 //     line itself was wrong, 3 when the command worked and found something that
 //     needs attention ([Findings]).
-//   - An error is one sentence and, where there is one, a hint. An error that is
-//     no fault (package fault) is shown as internal with a reference; its cause
-//     follows on stderr with --verbose.
+//   - An error is one sentence that says what to do, and for a wrong command
+//     line a hint where to read more. An error that is no fault (package fault) is
+//     shown as internal with a reference; the line of the log with the same
+//     reference and the cause stands before it on stderr. The cause of a fault is
+//     logged with --verbose.
 //   - A verb that destroys something (Destroys) has --dry-run, and no other has.
 //   - Progress is a bar when stderr is a terminal, and plain lines otherwise.
+//   - What a table shows cannot steer the terminal: control characters are
+//     replaced.
 //
-// Installation-wide flags are --data, --config, --json and --verbose. The
-// package opens nothing itself: for a command with NeedsData it calls the
-// opener that the program gave to [Run] and closes what it got afterwards.
+// Flags of every command are --data, --config, --json and --verbose. The package
+// opens nothing itself: for a command with NeedsData it calls [Program].Open and
+// closes what it got afterwards. Two parts may add verbs to the same group; two
+// verbs of the same name stop the program with a sentence.
 package cli
 
 import (
 	"context"
 	"io"
 	"log/slog"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -55,8 +61,9 @@ type Env struct {
 	DataDir string    // --data
 	Config  string    // --config; "" is DataDir/troth.toml
 	Flags   *pflag.FlagSet
-	App     any // the opened installation, typed by package app
-	Log     *slog.Logger
+	App     any          // the opened installation, typed by package app
+	Log     *slog.Logger // to Stderr: warnings, and everything with --verbose
 
-	terminal bool // stderr is a terminal
+	now      func() time.Time
+	terminal bool // Stderr is a terminal
 }
