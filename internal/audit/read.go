@@ -194,6 +194,9 @@ func (l *Log) openPayload(ctx context.Context, s stored) (opened, error) {
 	}
 	at := payload{tenant: id.Tenant(s.tenant), event: id.Event(s.event), month: keys.MonthRef(s.class, monthOf(id.Event(s.event)))}
 	for _, sec := range sections {
+		if s.kind == typeSegment && sec.name != coreSection {
+			continue // lines are read by Lines
+		}
 		_, exact, err := l.openSection(ctx, at, sec)
 		if errors.Is(err, errShredded) {
 			if sec.name != coreSection {
