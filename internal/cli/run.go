@@ -141,6 +141,7 @@ func group(cmd *cobra.Command, args []string) error {
 		return usage{nil, cmd.CommandPath()}
 	}
 	said := fmt.Sprintf("there is no command %q", args[0])
+	cmd.SuggestionsMinimumDistance = 2
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		said += "; did you mean " + strings.Join(near, " or ") + "?"
 	}
@@ -270,4 +271,3 @@ func isTerminal(w io.Writer) bool {
 	st, err := f.Stat()
 	return err == nil && st.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
 }
-

@@ -65,7 +65,7 @@ Example:
 
 Commands:
 {{- range .Commands}}{{if .IsAvailableCommand}}
-  {{rpad .Name .NamePadding}}  {{.Short}}
+  {{rpad .Name .NamePadding}} {{.Short}}
 {{- end}}{{end}}
 {{- end}}
 {{- if .HasAvailableLocalFlags}}

@@ -1,0 +1,11 @@
+package cli
+
+import (
+	"io"
+	"time"
+)
+
+// ProgressOn is a progress bar on a terminal, for tests.
+func ProgressOn(w io.Writer, now func() time.Time, what string) *Progress {
+	return (&Env{Stderr: w, now: now, terminal: true}).Progress(what)
+}
