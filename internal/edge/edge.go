@@ -11,7 +11,7 @@
 //   - Nothing fails open. While the store, the keys or the log cannot be
 //     reached, every request but those of the health pages is 503, and the
 //     reason is in the log. The gate is looked at by every request and filled
-//     twice a second in the background, so it costs the request nothing.
+//     several times a second in the background, so it costs the request nothing.
 //   - A path has one meaning. Where an application could read a path in another
 //     way than Troth, and another rule would then apply, it is refused with
 //     400 (see path.go). What is under /-/ never goes upstream.

@@ -12,9 +12,9 @@ import (
 
 // How often what the front door depends on is asked, and how long it may take
 // to answer. Together they bound how long after its death requests are still
-// let through on what is cached: three quarters of a second.
+// let through on what is cached: a second.
 const (
-	gateEvery   = 250 * time.Millisecond
+	gateEvery   = 400 * time.Millisecond
 	gatePatient = 500 * time.Millisecond
 )
 
@@ -22,7 +22,7 @@ const (
 // keys, the log.
 type Dependency struct {
 	Name  string                          // "store": readiness tells it to strangers
-	Check func(ctx context.Context) error // cheap: it is called four times a second
+	Check func(ctx context.Context) error // cheap: it is called several times a second
 }
 
 // gate is open while everything that the front door depends on answers.

@@ -79,8 +79,8 @@ func dotSegmentAt(path string, i int) bool {
 // as it came first, until yield returns false. It returns an error for a path
 // that no reading makes harmless.
 func readings(raw string, yield func(string) bool) error {
-	if strings.HasPrefix(raw, "//") || strings.IndexByte(raw, '\\') >= 0 {
-		return errAmbiguous // "//host" is another site to a browser; "\" is no path character at all
+	if strings.HasPrefix(raw, "//") || strings.ContainsAny(raw, `\?#`) {
+		return errAmbiguous // "//host" is another site to a browser; the others are no characters of a path
 	}
 	path := raw
 	for range maxDecodes + 1 {
@@ -107,7 +107,8 @@ func readings(raw string, yield func(string) bool) error {
 }
 
 // simplify makes the most forgiving reading: "\" is "/", parameters are
-// dropped from each segment, and runs of "/" are one.
+// dropped from each segment, runs of "/" are one, and a decoded "?" or "#" ends
+// the path.
 func simplify(path string) string {
 	var b strings.Builder
 	b.Grow(len(path))
@@ -116,6 +117,9 @@ func simplify(path string) string {
 		c := path[i]
 		if c == '\\' {
 			c = '/'
+		}
+		if c == '?' || c == '#' {
+			break
 		}
 		switch {
 		case c == '/':

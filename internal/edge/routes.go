@@ -41,6 +41,7 @@ type table struct {
 	exact   map[string]*rule
 	folded  map[string]*rule // the same in lower case
 	foldedX map[string]*rule
+	upper   bool // a route has upper-case letters
 	rest    *rule
 }
 
@@ -94,6 +95,7 @@ func (t *table) add(r AppRoute, known func(string) bool) error {
 	if other := folded[strings.ToLower(key)]; other != nil {
 		return fmt.Errorf("the routes %q and %q differ only in case; some applications read them alike", other.path, r.Path)
 	}
+	t.upper = t.upper || shapeOf(key).upper
 	plain[key] = compiled
 	folded[strings.ToLower(key)] = compiled
 	return nil
@@ -109,6 +111,7 @@ func (t *table) reserve(path string) error {
 	if r := t.exact[key]; r != nil && r != own {
 		return fmt.Errorf("the route %q is the address of a page of Troth's own", r.path)
 	}
+	t.upper = t.upper || shapeOf(key).upper
 	t.exact[key], t.foldedX[strings.ToLower(key)] = own, own
 	return nil
 }
@@ -150,11 +153,10 @@ func (t *table) rule(raw string) (*rule, error) {
 		if t.find(reading) != found {
 			return false
 		}
-		lower := strings.ToLower(reading)
-		return lower == reading || t.in(lower, t.folded, t.foldedX) == found
+		return t.in(strings.ToLower(reading), t.folded, t.foldedX) == found
 	}
 	if s.plain {
-		if s.upper && (len(t.folded) > 0 || len(t.foldedX) > 0) && !agrees(raw) {
+		if (s.upper || t.upper) && len(t.folded)+len(t.foldedX) > 0 && !agrees(raw) {
 			return nil, errAmbiguous
 		}
 		return found, nil
