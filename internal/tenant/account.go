@@ -51,6 +51,12 @@ func (t *Tenants) InvitedTx(tx *store.Tx, token secret.String, email string) (bo
 // is the last owner of an organisation.
 func (t *Tenants) LeaveTx(_ context.Context, tx *store.Tx, leaver id.Account, home id.Tenant) error {
 	by := audit.Actor{Kind: audit.KindPerson, Account: leaver}
+	switch row, err := tenantTx(tx, home); {
+	case err == nil && (row.kind != Personal || row.founder != leaver):
+		return fault.New(fault.Conflict, "tenant.no_home", "This is not the personal space of the account, so nothing was done.")
+	case err != nil && !errors.Is(err, access.ErrForeign): // it may be destroyed already
+		return fmt.Errorf("reading the home of an account: %w", err)
+	}
 	for {
 		rows, members, err := ownTx(tx, leaver, maxOwn)
 		if err != nil {
@@ -84,15 +90,10 @@ func (t *Tenants) LeaveTx(_ context.Context, tx *store.Tx, leaver id.Account, ho
 }
 
 func (t *Tenants) closeHomeTx(tx *store.Tx, by audit.Actor, home id.Tenant) error {
-	row, err := tenantTx(tx, home)
-	if errors.Is(err, access.ErrForeign) {
-		return nil // destroyed already
-	}
-	if err != nil {
+	if _, err := tenantTx(tx, home); errors.Is(err, access.ErrForeign) {
+		return nil
+	} else if err != nil {
 		return err
-	}
-	if row.kind != Personal || row.founder != by.Account {
-		return fault.New(fault.Conflict, "tenant.no_home", "This is not the personal space of the account, so nothing was done.")
 	}
 	if _, err := t.log.AppendTx(tx, audit.Event{Type: "tenant.closed", Tenant: home, Actor: by, OccurredAt: t.now()}); err != nil {
 		return err

@@ -150,23 +150,6 @@ func (t *Tenants) Own(ctx context.Context, by access.Subject) ([]Membership, err
 	return list, nil
 }
 
-// Enter says whether the person who asks may work in a tenant, which is
-// fault.NotFound otherwise: for a session that wants to switch. Needs tenant.own.
-func (t *Tenants) Enter(ctx context.Context, by access.Subject, tenant id.Tenant) error {
-	if err := by.Require(PermOwn); err != nil {
-		return err
-	}
-	role := access.RoleNone
-	err := t.db.Read(ctx, func(tx *store.Tx) (err error) {
-		role, err = Roles{}.RoleTx(tx, tenant, by.Account)
-		return err
-	})
-	if err == nil && role == access.RoleNone {
-		err = access.ErrForeign
-	}
-	return t.refused(ctx, by, PermOwn, err)
-}
-
 // organisationTx reads a tenant that can have people other than its founder.
 func organisationTx(tx *store.Tx, tenant id.Tenant) (tenantRow, error) {
 	row, err := tenantTx(tx, tenant)

@@ -15,18 +15,30 @@ import (
 	"troth/internal/tenant"
 )
 
+// installation is what the commands need of the opened installation.
+type installation interface{ Tenants() *tenant.Tenants }
+
+// opened is the tenants of the installation that the command line opened.
+func opened(env *cli.Env) (*tenant.Tenants, error) {
+	app, ok := env.App.(installation)
+	if !ok {
+		return nil, fmt.Errorf("the installation %T has no tenants", env.App)
+	}
+	return app.Tenants(), nil
+}
+
 // onHost is who types a command.
 var onHost = access.System("operator on the host")
 
-func (p plug) commands() []cli.Command {
+func commands() []cli.Command {
 	return []cli.Command{{
 		Use: "tenant", Short: "count organisations, and destroy one with its key",
 		Long: "Lists and shows tenants without names, people or content: those belong to the customers.",
 		Sub: []cli.Command{
-			{Use: "list", Short: "all tenants, by age", NeedsData: true, Run: p.list},
-			{Use: "show TENANT", Short: "one tenant", NeedsData: true, Args: cobra.ExactArgs(1), Run: p.show},
+			{Use: "list", Short: "all tenants, by age", NeedsData: true, Run: list},
+			{Use: "show TENANT", Short: "one tenant", NeedsData: true, Args: cobra.ExactArgs(1), Run: show},
 			{
-				Use: "destroy TENANT", Short: "delete an organisation and destroy its key", NeedsData: true, Destroys: true, Args: cobra.ExactArgs(1), Run: p.destroy,
+				Use: "destroy TENANT", Short: "delete an organisation and destroy its key", NeedsData: true, Destroys: true, Args: cobra.ExactArgs(1), Run: destroy,
 				Long: "Removes every role and invitation of an organisation and destroys its key: what was sealed under it,\n" +
 					"its name and its part of the log included, can never be read again. Older backups of the keyring hold\n" +
 					"the key until the epoch is rolled (troth key) and the old epoch key is retired.",
@@ -49,14 +61,18 @@ func inJSON(s tenant.Size) sized {
 	return sized{s.ID, s.Kind, s.CreatedAt.UTC(), s.People, s.Pending}
 }
 
-func (p plug) list(ctx context.Context, env *cli.Env, _ []string) error {
+func list(ctx context.Context, env *cli.Env, _ []string) error {
+	tenants, err := opened(env)
+	if err != nil {
+		return err
+	}
 	all := []sized{}
 	table := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
 	if !env.JSON {
 		fmt.Fprintln(table, "TENANT\tKIND\tCREATED\tPEOPLE\tINVITED")
 	}
 	for after := id.Tenant(""); ; {
-		page, next, err := p.Tenants.Sizes(ctx, onHost, after)
+		page, next, err := tenants.Sizes(ctx, onHost, after)
 		if err != nil {
 			return err
 		}
@@ -78,16 +94,22 @@ func (p plug) list(ctx context.Context, env *cli.Env, _ []string) error {
 	return table.Flush()
 }
 
-func (p plug) measure(ctx context.Context, arg string) (tenant.Size, error) {
-	which, err := id.Parse[id.Tenant](arg)
+// measure is the size of the tenant that the only argument names.
+func measure(ctx context.Context, env *cli.Env, args []string) (*tenant.Tenants, tenant.Size, error) {
+	tenants, err := opened(env)
 	if err != nil {
-		return tenant.Size{}, err
+		return nil, tenant.Size{}, err
 	}
-	return p.Tenants.Measure(ctx, onHost, which)
+	which, err := id.Parse[id.Tenant](args[0])
+	if err != nil {
+		return nil, tenant.Size{}, err
+	}
+	s, err := tenants.Measure(ctx, onHost, which)
+	return tenants, s, err
 }
 
-func (p plug) show(ctx context.Context, env *cli.Env, args []string) error {
-	s, err := p.measure(ctx, args[0])
+func show(ctx context.Context, env *cli.Env, args []string) error {
+	_, s, err := measure(ctx, env, args)
 	if err != nil {
 		return err
 	}
@@ -99,8 +121,8 @@ func (p plug) show(ctx context.Context, env *cli.Env, args []string) error {
 	return err
 }
 
-func (p plug) destroy(ctx context.Context, env *cli.Env, args []string) error {
-	s, err := p.measure(ctx, args[0])
+func destroy(ctx context.Context, env *cli.Env, args []string) error {
+	tenants, s, err := measure(ctx, env, args)
 	if err != nil {
 		return err
 	}
@@ -108,7 +130,7 @@ func (p plug) destroy(ctx context.Context, env *cli.Env, args []string) error {
 		_, err := fmt.Fprintf(env.Stdout, "%s would lose %d people and %d invitations, and its key would be destroyed. Nothing was done.\n", s.ID, s.People, s.Pending)
 		return err
 	}
-	if err := p.Tenants.Destroy(ctx, onHost, s.ID); err != nil {
+	if err := tenants.Destroy(ctx, onHost, s.ID); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(env.Stdout, "%s was destroyed: %d people and %d invitations removed, its key destroyed.\n", s.ID, s.People, s.Pending)

@@ -160,24 +160,10 @@ func (p plug) choose(r *web.Request) error {
 	}{own, r.Subject.Tenant, r.ReturnTo("/")})
 }
 
-// change makes another tenant the current one of the session.
-func (p plug) change(r *web.Request) error {
-	to, err := id.Parse[id.Tenant](r.Value("tenant"))
-	if err != nil {
-		return err
-	}
-	if err := p.Tenants.Enter(r.Context(), r.Subject, to); err != nil {
-		return err
-	}
-	if err := p.Switcher.Switch(r.Context(), r.Subject, to); err != nil {
-		return err
-	}
-	return r.See(r.ReturnTo("/"))
-}
-
-// signUpPath leads to signing up through an invitation.
+// signUpPath leads to signing up and back to the invitation, which package
+// account takes for the permission to sign up where one is needed.
 func signUpPath(token string) string {
-	return "/-/signup?" + url.Values{"invitation": {token}, "return_to": {tenant.InvitationPath + token}}.Encode()
+	return "/-/signup?" + url.Values{"return_to": {tenant.InvitationPath + token}}.Encode()
 }
 
 // expected reports whether a page can say the error in its own words.

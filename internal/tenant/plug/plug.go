@@ -1,11 +1,10 @@
 // Package plug is what the tenants plug into Troth: the pages of an
-// organisation and its invitations, the switch between tenants, two claims with
-// their checks (isolation of tenants, B1; roles with effect at once, B2), the
+// organisation and its invitations, two claims with their checks (isolation of tenants, B1; roles with effect at once, B2), the
 // command line and the retention rules.
 //
-// The pages work in the tenant in which the reader works. Only the switch and
-// the link of an invitation name a tenant themselves, and both answer "not
-// found" about one that means nothing to the reader. A page offers what it would
+// The pages work in the tenant in which the reader works: no address of a page
+// names another one. Identifiers in an address (a person, an invitation) are
+// looked up in that tenant, and one that means nothing there is "not found". A page offers what it would
 // also do; the domain decides again when it is asked. Every change is a form
 // that works without JavaScript and ends in a 303.
 package plug
@@ -37,18 +36,18 @@ type Switcher interface {
 	Switch(ctx context.Context, by access.Subject, to id.Tenant) error
 }
 
-// Deps are what the plug needs. The fields may be filled after New, before the
-// first request or command.
+// Deps are what the plug needs. They may be zero where nothing is served, as for
+// the list of commands.
 type Deps struct {
 	Tenants  *tenant.Tenants
 	Switcher Switcher
 	Access   *access.Access // for the table of roles
 }
 
-type plug struct{ *Deps }
+type plug struct{ Deps }
 
 // New returns the part.
-func New(d *Deps) part.Part {
+func New(d Deps) part.Part {
 	p := plug{d}
 	templates, err := fs.Sub(pages, "pages")
 	if err != nil {
@@ -63,14 +62,18 @@ func New(d *Deps) part.Part {
 			{Section: "Organisation", Label: "People", Path: "/-/org/people", Icon: "people", Needs: tenant.PermPeople, Order: 210},
 			{Section: "Organisation", Label: "Roles", Path: "/-/org/roles", Icon: "key", Needs: tenant.PermRead, Order: 220},
 		},
-		Jobs: []jobs.Periodic{{
-			Name: "tenant.shred", Every: 10 * time.Minute, Alarm: time.Hour, Timeout: 5 * time.Minute,
-			Run: func(ctx context.Context) error { return d.Tenants.Shred(ctx) },
-		}},
+		Jobs:      p.jobs(),
 		Retention: rules(),
 		Claims:    claims(),
-		Commands:  p.commands(),
+		Commands:  commands(),
 	}
+}
+
+func (p plug) jobs() []jobs.Periodic {
+	if p.Tenants == nil {
+		return nil
+	}
+	return []jobs.Periodic{{Name: "tenant.shred", Every: 10 * time.Minute, Alarm: time.Hour, Timeout: 5 * time.Minute, Run: p.Tenants.Shred}}
 }
 
 func rules() []retention.Rule {

@@ -46,7 +46,7 @@ func (p plug) routes() []web.Route {
 		{Method: get, Path: "/-/invitations/{token}", Public: byLink, Redact: true, Handle: p.invitation, Doc: "An invitation, as whoever was sent it sees it.", Example: noToken},
 		{Method: post, Path: "/-/invitations/{token}", Needs: tenant.PermJoin, Redact: true, Handle: p.accept, Doc: "Accept an invitation.", Example: noToken},
 
+		// Choosing one is POST /-/switch of package account, because the choice is the session's.
 		{Method: get, Path: "/-/switch", Needs: tenant.PermOwn, Handle: p.choose, Doc: "The organisations between which you can switch."},
-		{Method: post, Path: "/-/switch", Needs: tenant.PermOwn, Handle: p.change, Doc: "Work in another of your organisations."},
 	}
 }
