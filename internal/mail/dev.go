@@ -141,3 +141,8 @@ func (d *DevMailbox) open(ctx context.Context, mail id.Mail, at time.Time, seale
 	got.ID, got.At, got.To = mail, at, k.To
 	return got, err
 }
+
+// SweepDevTx removes what is older than 30 days, for the retention rule.
+func SweepDevTx(tx *store.Tx, now time.Time) (int64, error) {
+	return tx.Exec("DELETE FROM mail_dev WHERE at < $1", store.Micros(now.AddDate(0, 0, -30)))
+}

@@ -255,3 +255,25 @@ func SweepTx(tx *store.Tx, now time.Time) (int64, error) {
 	return tx.Exec(`DELETE FROM mail_outbox WHERE (tenant, id) IN
 		(SELECT tenant, id FROM mail_outbox WHERE queued_at < $1 ORDER BY queued_at LIMIT 1000)`, store.Micros(now.Add(-keepFor)))
 }
+
+// Test composes a message that says so and hands it over at once, past the
+// queue: for the operator who wants to know whether mail works. Its error is
+// the transport's, without addresses.
+func (m *Mailer) Test(ctx context.Context, to string) error {
+	address, err := ParseAddress(to)
+	if err != nil {
+		return err
+	}
+	route, err := m.route(address)
+	if err != nil {
+		return err
+	}
+	now := m.o.Now()
+	raw, err := compose(m.from, content{string(address), "A test message", "This message was sent to see whether mail works. It does.\n"}, id.New[id.Mail](now), now)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithTimeout(ctx, seconds)
+	defer stop()
+	return route.Transport.Deliver(ctx, m.from.Address, string(address), raw)
+}
