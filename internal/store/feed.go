@@ -11,9 +11,9 @@ import (
 
 const (
 	pollEvery  = 250 * time.Millisecond
-	freshFor   = time.Second      // how old the feed may be before caches must not be trusted
-	overlap    = time.Minute      // how far back every poll looks: no transaction takes longer
-	keepFor    = 10 * time.Minute // how long the entries stay in the table
+	freshFor   = time.Second     // how old the feed may be before caches must not be trusted
+	overlap    = time.Minute     // how far back every poll looks: no transaction takes longer
+	keepFor    = 5 * time.Minute // how long the entries stay in the table
 	sweepEvery = time.Minute
 	maxChanges = 20000 // entries of one overlap that a node looks at singly
 )
@@ -69,7 +69,7 @@ func (db *DB) Run(ctx context.Context) error {
 		}
 		if time.Since(swept) > sweepEvery {
 			swept = time.Now()
-			if err := db.engine.sweep(ctx, keepFor); err != nil && ctx.Err() == nil {
+			if err := db.sweep(ctx); err != nil && ctx.Err() == nil {
 				db.opts.Log.Warn("sweeping the change feed", "error", err)
 			}
 		}
@@ -90,25 +90,24 @@ func (db *DB) poll(ctx context.Context) error {
 	began := time.Now()
 	var found []change
 	err := db.engine.read(ctx, func(tx *Tx) error {
-		rows, err := tx.q.QueryContext(tx.stmtCtx, db.engine.recent(), overlap.Microseconds(), maxChanges+1)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+		query := "SELECT id, topic, key FROM store_change WHERE changed_at >= " + db.engine.dialect().now + " - $1 ORDER BY changed_at, id LIMIT $2"
+		return scanAll(tx.stmtCtx, tx.q, query, func(scan func(...any) error) error {
 			var c change
-			if err := rows.Scan(&c.id, &c.topic, &c.key); err != nil {
-				return err
-			}
+			err := scan(&c.id, &c.topic, &c.key)
 			found = append(found, c)
-		}
-		return rows.Err()
+			return err
+		}, overlap.Microseconds(), maxChanges+1)
 	})
 	if err != nil {
 		return fmt.Errorf("polling: %w", err)
 	}
 	db.feed.merge(found, began)
 	return nil
+}
+
+// sweep removes what no poll looks at any more.
+func (db *DB) sweep(ctx context.Context) error {
+	return db.engine.alone(ctx, "DELETE FROM store_change WHERE changed_at < "+db.engine.dialect().now+" - $1", keepFor.Microseconds())
 }
 
 // merge hands on what a poll found and this node has not seen.
@@ -170,8 +169,9 @@ func (f *feed) everything() {
 
 // writeChanges records what the transaction changed, in the transaction.
 func (tx *Tx) writeChanges() error {
+	query := "INSERT INTO store_change (id, topic, key, changed_at) VALUES ($1, $2, $3, " + tx.db.engine.dialect().now + ")"
 	for _, c := range tx.changes {
-		if _, err := tx.q.ExecContext(tx.stmtCtx, tx.db.engine.record(), c.id, c.topic, c.key); err != nil {
+		if _, err := tx.q.ExecContext(tx.stmtCtx, query, c.id, c.topic, c.key); err != nil {
 			return fmt.Errorf("recording a change: %w", err)
 		}
 	}

@@ -72,7 +72,15 @@ func openPostgres(ctx context.Context, db *DB) (*postgresDB, error) {
 	return p, nil
 }
 
-func (p *postgresDB) name() string { return Postgres }
+var postgresDialect = dialect{
+	name:     Postgres,
+	now:      "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint", // the server's clock
+	tables:   "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()",
+	snapshot: []string{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "SELECT 1"},
+	schema:   postgresSchema,
+}
+
+func (p *postgresDB) dialect() *dialect { return &postgresDialect }
 
 func (p *postgresDB) read(ctx context.Context, fn func(*Tx) error) error {
 	c, err := p.begin(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -209,33 +217,13 @@ func discard(c *sql.Conn) {
 	c.Close()
 }
 
-// postgresNow is the clock of the server, in microseconds.
-const postgresNow = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
-
-func (p *postgresDB) record() string {
-	return "INSERT INTO store_change (id, topic, key, changed_at) VALUES ($1, $2, $3, " + postgresNow + ")"
-}
-
-func (p *postgresDB) recent() string {
-	return "SELECT id, topic, key FROM store_change WHERE changed_at >= " + postgresNow + " - $1::bigint ORDER BY changed_at, id LIMIT $2"
-}
-
-// sweep is a statement of its own, not serializable: it must not get in the
-// way of transactions that record changes.
-func (p *postgresDB) sweep(ctx context.Context, keep time.Duration) error {
-	_, err := p.pool.ExecContext(ctx, "DELETE FROM store_change WHERE changed_at < "+postgresNow+" - $1::bigint", keep.Microseconds())
+// alone is not serializable, so that it gets in nobody's way.
+func (p *postgresDB) alone(ctx context.Context, query string, args ...any) error {
+	_, err := p.pool.ExecContext(ctx, query, args...)
 	return err
 }
 
 func (p *postgresDB) settle(context.Context) error { return nil }
-
-func (p *postgresDB) tables(ctx context.Context) (names []string, err error) {
-	err = p.read(ctx, func(tx *Tx) error {
-		names, err = column(tx, "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
-		return err
-	})
-	return names, err
-}
 
 func (p *postgresDB) size(ctx context.Context) (n int64, err error) {
 	if err := p.pool.QueryRowContext(ctx, "SELECT pg_database_size(current_database())").Scan(&n); err != nil {

@@ -137,7 +137,15 @@ func (s *sqliteDB) refusal(err error) error {
 	return fmt.Errorf("opening the database: %w", err)
 }
 
-func (s *sqliteDB) name() string { return SQLite }
+var sqliteDialect = dialect{
+	name:     SQLite,
+	now:      "CAST(unixepoch('now', 'subsec') * 1000000 AS INTEGER)", // the machine's clock: every process that uses the file shares it
+	tables:   "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'",
+	snapshot: []string{"PRAGMA query_only=ON", "BEGIN", "SELECT count(*) FROM sqlite_master"},
+	schema:   sqliteSchema,
+}
+
+func (s *sqliteDB) dialect() *dialect { return &sqliteDialect }
 
 // quiet hides the end of a context from database/sql, which would start a
 // goroutine for every query to wait for it. SQLite asks Err while it works.
@@ -174,22 +182,10 @@ func (s *sqliteDB) handle() (*sql.DB, error) {
 	return h, nil
 }
 
-// sqliteNow is the clock of the machine, in microseconds: every process that
-// uses the file shares it.
-const sqliteNow = "CAST(unixepoch('now', 'subsec') * 1000000 AS INTEGER)"
-
-func (s *sqliteDB) record() string {
-	return "INSERT INTO store_change (id, topic, key, changed_at) VALUES ($1, $2, $3, " + sqliteNow + ")"
-}
-
-func (s *sqliteDB) recent() string {
-	return "SELECT id, topic, key FROM store_change WHERE changed_at >= " + sqliteNow + " - $1 ORDER BY changed_at, id LIMIT $2"
-}
-
-func (s *sqliteDB) sweep(ctx context.Context, keep time.Duration) error {
+func (s *sqliteDB) alone(ctx context.Context, query string, args ...any) error {
 	return s.write(ctx, func(tx *Tx) error {
-		tx.Unaudited("entries of the change feed are only for caches")
-		_, err := tx.q.ExecContext(tx.stmtCtx, "DELETE FROM store_change WHERE changed_at < "+sqliteNow+" - $1", keep.Microseconds())
+		tx.Unaudited("the store's own bookkeeping")
+		_, err := tx.q.ExecContext(tx.stmtCtx, query, args...)
 		return err
 	})
 }
@@ -201,14 +197,6 @@ func (s *sqliteDB) settle(ctx context.Context) error {
 		return fmt.Errorf("emptying the write-ahead log: %w", err)
 	}
 	return nil
-}
-
-func (s *sqliteDB) tables(ctx context.Context) (names []string, err error) {
-	err = s.read(ctx, func(tx *Tx) error {
-		names, err = column(tx, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'")
-		return err
-	})
-	return names, err
 }
 
 func (s *sqliteDB) size(context.Context) (n int64, err error) {

@@ -48,28 +48,34 @@ type DB struct {
 
 // backend is what the two engines have in common.
 type backend interface {
-	name() string
+	dialect() *dialect
 	// read runs fn on one read-only snapshot.
 	read(ctx context.Context, fn func(*Tx) error) error
 	// write runs fn and then Tx.finish in a serializable transaction, returns
 	// once it is durable, and then calls Tx.committed. fn may run more than once.
 	write(ctx context.Context, fn func(*Tx) error) error
-	// record and recent are the statements of the change feed: insert (id,
-	// topic, key) with the time of the database's clock, which all nodes share;
-	// list those of the last $1 microseconds, at most $2.
-	record() string
-	recent() string
-	// sweep removes the entries of the change feed that are older than keep.
-	sweep(ctx context.Context, keep time.Duration) error
+	// alone runs one statement by itself, durable on return.
+	alone(ctx context.Context, query string, args ...any) error
 	// settle makes sure that what was overwritten is gone from the files.
 	settle(ctx context.Context) error
-	// tables lists the tables of the schema, size their bytes on disk.
-	tables(ctx context.Context) ([]string, error)
-	size(ctx context.Context) (int64, error)
-	// handle is a plain database handle for migrations and bulk copies.
+	// handle is a bare handle with one connection that may write, for what
+	// takes longer than a Read or a Write may.
 	handle() (*sql.DB, error)
+	// backup copies everything, as of one moment, into an empty file.
+	backup(ctx context.Context, path string, progress func(done, total int)) error
+	check(ctx context.Context) error
+	size(ctx context.Context) (int64, error)
 	ping(ctx context.Context) error
 	close() error
+}
+
+// dialect is what the engines say differently.
+type dialect struct {
+	name     string
+	now      string   // the clock that all nodes share, in microseconds
+	tables   string   // lists the tables
+	snapshot []string // begins a snapshot of this moment
+	schema   describer
 }
 
 // Open opens the database and refuses one that the key does not fit. It
@@ -108,7 +114,7 @@ func open(ctx context.Context, o Options) (*DB, error) {
 }
 
 // Engine is [SQLite] or [Postgres].
-func (db *DB) Engine() string { return db.engine.name() }
+func (db *DB) Engine() string { return db.engine.dialect().name }
 
 // Close waits for the transactions that run and closes the database.
 func (db *DB) Close() error { return db.engine.close() }
@@ -119,7 +125,11 @@ func (db *DB) Ping(ctx context.Context) error { return db.engine.ping(ctx) }
 
 // Tables lists the tables, sorted, without those of the engine itself.
 func (db *DB) Tables(ctx context.Context) ([]string, error) {
-	names, err := db.engine.tables(ctx)
+	var names []string
+	err := db.engine.read(ctx, func(tx *Tx) (err error) {
+		names, err = column(tx.stmtCtx, tx.q, db.engine.dialect().tables)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("listing the tables: %w", err)
 	}

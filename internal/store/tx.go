@@ -83,24 +83,6 @@ func (tx *Tx) QueryRow(query string, args ...any) *sql.Row {
 	return tx.q.QueryRowContext(tx.stmtCtx, query, args...)
 }
 
-// column reads a query of one text column, without faults.
-func column(tx *Tx, query string, args ...any) ([]string, error) {
-	rows, err := tx.q.QueryContext(tx.stmtCtx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var all []string
-	for rows.Next() {
-		var s string
-		if err := rows.Scan(&s); err != nil {
-			return nil, err
-		}
-		all = append(all, s)
-	}
-	return all, rows.Err()
-}
-
 // ready refuses a query whose time is over, or that is to fail.
 func (tx *Tx) ready() error {
 	if err := tx.ctx.Err(); err != nil {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -73,7 +74,11 @@ func (s *sqliteDB) openWriter(ctx context.Context) (*writer, error) {
 	// has to be durable before anything in it is.
 	var n int
 	err = w.conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_master").Scan(&n)
-	if err = errors.Join(err, syncFolder(filepath.Dir(s.path))); err != nil {
+	if err == nil {
+		// The index of the WAL holds page numbers only, but is nobody's business.
+		err = errors.Join(os.Chmod(s.path+"-shm", 0o600), syncFolder(filepath.Dir(s.path)))
+	}
+	if err != nil {
 		w.conn.Close()
 		w.pool.Close()
 		return nil, err
