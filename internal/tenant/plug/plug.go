@@ -25,7 +25,7 @@ import (
 	"troth/internal/web"
 )
 
-//go:embed pages
+//go:embed all:pages
 var pages embed.FS
 
 // Switcher makes a tenant the current one of the session that asks. Package
@@ -64,7 +64,7 @@ func New(d Deps) part.Part {
 		},
 		Jobs:      p.jobs(),
 		Retention: rules(),
-		Claims:    claims(),
+		Claims:    p.claims(),
 		Commands:  commands(),
 	}
 }
