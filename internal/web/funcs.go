@@ -99,7 +99,12 @@ func (w words) copy(v any) template.HTML {
 		v, w.p.Sprintf("Copy"), w.p.Sprintf("Copied"), icon("copy"))
 }
 
-const day = 24 * time.Hour
+// Months and years are as long as they are on average, for spans in words.
+const (
+	day   = 24 * time.Hour
+	month = 30*day + 10*time.Hour
+	year  = 365*day + 6*time.Hour
+)
 
 // clock is a moment as text: day, month, year, hour and minute, in UTC.
 func (w words) clock(at time.Time) string {
@@ -160,18 +165,18 @@ func (w words) span(d time.Duration) string {
 		return w.p.Sprintf(many, int64(n))
 	}
 	switch {
-	case d < 90*time.Second:
+	case d.Round(time.Second) < time.Minute:
 		return count(d.Round(time.Second)/time.Second, "1 second", "%d seconds")
-	case d < 90*time.Minute:
+	case d.Round(time.Minute) < time.Hour:
 		return count(d.Round(time.Minute)/time.Minute, "1 minute", "%d minutes")
-	case d < 36*time.Hour:
+	case d.Round(time.Hour) < 2*day:
 		return count(d.Round(time.Hour)/time.Hour, "1 hour", "%d hours")
-	case d < 60*day:
-		return count((d+day/2)/day, "1 day", "%d days")
-	case d < 730*day:
-		return count((d+15*day)/(30*day), "1 month", "%d months")
+	case d.Round(day) < 60*day:
+		return count(d.Round(day)/day, "1 day", "%d days")
+	case d < 2*year:
+		return count(d.Round(month)/month, "1 month", "%d months")
 	}
-	return count((d+182*day)/(365*day), "1 year", "%d years")
+	return count(d.Round(year)/year, "1 year", "%d years")
 }
 
 // bytes is a size in units of 1,024 (IEC 80000-13).

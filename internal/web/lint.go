@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -15,7 +16,8 @@ var spoken = []string{"placeholder", "aria-label", "title", "alt", "data-label",
 // LintTemplates finds what is not translated in the templates of a file
 // system: text outside of {{t …}}, and the same in attributes that a person
 // reads. Each finding is "file:line: what". Elements with translate="no" are
-// left alone, and so is the definition of "kind", which is a class.
+// left alone, and so are the definitions of "kind", which is a class, and of
+// what ends in "-attributes".
 func LintTemplates(pages fs.FS) []string {
 	var found []string
 	err := fs.WalkDir(pages, ".", func(file string, d fs.DirEntry, err error) error {
@@ -42,7 +44,7 @@ type linter struct {
 	file, src string
 	at        int
 	quiet     []string // the open elements since one with translate="no"
-	skip      bool     // inside of the definition of "kind"
+	kind      int      // how deep inside of a definition without text; 0 is outside
 	found     []string
 }
 
@@ -106,11 +108,21 @@ func (l *linter) action() {
 	}
 }
 
-// define notices where the definition of "kind" begins and ends.
+// markup are the definitions that hold no text: the class of the page, and
+// attributes of a tag that stands elsewhere.
+var markup = regexp.MustCompile(`^"(kind|[a-z-]+-attributes)"$`)
+
+// define notices where a definition without text begins and ends.
 func (l *linter) define(action string) {
 	words := strings.Fields(strings.Trim(action, "{}- "))
-	if len(words) == 2 && words[0] == "define" {
-		l.skip = words[1] == `"kind"`
+	switch {
+	case len(words) == 0:
+	case l.kind == 0 && len(words) == 2 && words[0] == "define" && markup.MatchString(words[1]):
+		l.kind = 1
+	case l.kind > 0 && slices.Contains([]string{"if", "with", "range", "block", "define"}, words[0]):
+		l.kind++
+	case l.kind > 0 && words[0] == "end":
+		l.kind--
 	}
 }
 
@@ -120,7 +132,7 @@ func (l *linter) text() {
 	for l.at++; l.at < len(l.src) && l.src[l.at] != '<' && !strings.HasPrefix(l.src[l.at:], "{{"); l.at++ {
 	}
 	words := strings.TrimSpace(l.src[start:l.at])
-	if len(l.quiet) == 0 && !l.skip && strings.ContainsFunc(entities.Replace(words), unicode.IsLetter) {
+	if len(l.quiet) == 0 && l.kind == 0 && strings.ContainsFunc(entities.Replace(words), unicode.IsLetter) {
 		l.report(start, "the text %q is not translated: put it into {{t …}}", clip(words, 60))
 	}
 }

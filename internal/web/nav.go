@@ -63,7 +63,7 @@ func navigation(items []NavItem, by access.Subject, path string) []section {
 			current = it.Path
 		}
 	}
-	for _, it := range items {
+	for _, it := range sortNav(items) {
 		if it.Needs != "" && !by.May(it.Needs) {
 			continue
 		}

@@ -30,6 +30,9 @@ type Request struct {
 	flashed bool // there was a flash cookie
 }
 
+// Needs is the permission of the route, or "" if it is public.
+func (r *Request) Needs() access.Permission { return r.route.Needs }
+
 // Page answers 200 with a page: the layout around the template of that name
 // ("account/sessions" is the file account/sessions.html of a part's Pages).
 // In the template the data is .Data; see the package documentation.

@@ -16,7 +16,7 @@ const maxReturnTo = 1024
 // site: what has a scheme, a host, two leading slashes, a backslash (browsers
 // read it as a slash: WHATWG URL, 4.4) or a control character is no path here.
 func ReturnTo(from, otherwise string) string {
-	if len(from) > maxReturnTo || !strings.HasPrefix(from, "/") || !utf8.ValidString(from) {
+	if len(from) > maxReturnTo || !strings.HasPrefix(from, "/") || strings.HasPrefix(from, "//") || !utf8.ValidString(from) {
 		return otherwise
 	}
 	if strings.ContainsRune(from, '\\') || strings.ContainsFunc(from, unicode.IsControl) {
@@ -30,23 +30,29 @@ func ReturnTo(from, otherwise string) string {
 	if strings.ContainsRune(u.Path, '\\') || strings.ContainsFunc(u.Path, unicode.IsControl) || !utf8.ValidString(u.Path) {
 		return otherwise
 	}
-	clean := path.Clean(u.Path)
-	if strings.HasSuffix(u.Path, "/") && clean != "/" {
-		clean += "/"
+	to := *u
+	to.Fragment, to.RawFragment = "", ""
+	if !clean(u.Path) {
+		to.Path, to.RawPath = path.Clean(u.Path), ""
 	}
-	to := &url.URL{Path: clean, RawQuery: u.RawQuery}
-	s := to.EscapedPath()
-	if u.RawQuery != "" {
-		q, err := url.ParseQuery(u.RawQuery)
-		if err != nil {
-			return otherwise
-		}
-		s += "?" + q.Encode()
-	}
-	if !strings.HasPrefix(s, "/") || strings.HasPrefix(s, "//") || len(s) > 3*maxReturnTo {
+	to.RawQuery = strings.Map(visible, u.RawQuery)
+	s := to.RequestURI()
+	if !strings.HasPrefix(s, "/") || strings.HasPrefix(s, "//") || len(s) > maxReturnTo {
 		return otherwise
 	}
 	return s
+}
+
+// clean reports whether a path has no dot segments and no empty ones, which
+// some readers resolve and others do not.
+func clean(p string) bool { return p == path.Clean(p) || p == path.Clean(p)+"/" }
+
+// visible drops from a query what cannot stand in a header.
+func visible(c rune) rune {
+	if c <= ' ' || c >= 0x7f || c == '"' || c == '<' || c == '>' {
+		return -1
+	}
+	return c
 }
 
 // SignInPath is the sign-in page that leads back to a path of this site.

@@ -1,7 +1,8 @@
 // Relative times stay right while a page is open, and every time says in its
 // title what it is in the reader's own time zone.
 
-const units = [["year", 31536000], ["month", 2592000], ["day", 86400], ["hour", 3600], ["minute", 60]];
+// The units, their seconds, and from how many seconds each is used: as the server does.
+const units = [["year", 31557600, 63115200], ["month", 2628000, 5184000], ["day", 86400, 172800], ["hour", 3600, 3570], ["minute", 60, 59.5]];
 
 export function times() {
   const lang = document.documentElement.lang;
@@ -10,9 +11,8 @@ export function times() {
 
   const say = (then) => {
     const seconds = (then - Date.now()) / 1000;
-    for (const [unit, size] of units) {
-      const n = Math.round(seconds / size);
-      if (n !== 0 && Math.abs(seconds) >= size * 0.9) return relative.format(n, unit);
+    for (const [unit, size, from] of units) {
+      if (Math.abs(seconds) >= from) return relative.format(Math.round(seconds / size), unit);
     }
     return null; // under a minute: what the server said will do
   };
