@@ -7,6 +7,31 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
+// begin takes what stands left of the first block from the served tiles. They
+// are not believed: unless they are right, the root will not come out.
+func (s *scan) begin(ctx context.Context) error {
+	for level, size := 1, s.from; size > 0; level, size = level+1, size/TileWidth {
+		n, width := size/TileWidth, int(size%TileWidth)
+		s.closed[level] = n
+		if width == 0 {
+			continue
+		}
+		there := min(TileWidth, s.head.Size>>(tileHeight*level)-n*TileWidth)
+		var findings []Finding
+		hashes, err := s.tile(ctx, level, n, int(there), &findings)
+		if err != nil {
+			return err
+		}
+		s.report.add(findings...)
+		if hashes == nil {
+			hashes = make([]tlog.Hash, width)
+		}
+		s.entries[level] = append(s.entries[level], hashes[:width]...)
+		s.tiles[level] = append(s.tiles[level], hashes[:width]...)
+	}
+	return nil
+}
+
 // take adds a block to both trees and hands its entries on, in order.
 func (s *scan) take(ctx context.Context, b *block) error {
 	s.report.add(b.findings...)

@@ -17,6 +17,7 @@ type Options struct {
 	Workers      int                                   // files read at once; 0: enough for the processors and a network
 	State        string                                // file that keeps the last checkpoint seen; "" keeps none
 	Seen         [][]byte                              // signed checkpoints seen elsewhere, which this log must continue
+	Tail         bool                                  // read no older entries than the claims need; what is older is only bound to the root
 	NeedDocument bool                                  // a log without trust document is a finding
 	MaxEvidence  int                                   // pieces of evidence examined beside those cited; 0: 10,000
 	Progress     func(stage string, done, total int64) // "entries", "evidence"; may be nil
@@ -61,6 +62,10 @@ func Log(ctx context.Context, src Source, key *Key, o Options) (*Report, error) 
 	x.from = windowOf(x.document, x.head.Size)
 	s := &scan{src: src, head: x.head, prior: prior, report: x.r, wanted: x.entry}
 	s.progress = func(done, total int64) { x.o.Progress("entries", done, total) }
+	if x.o.Tail {
+		s.from = x.from / TileWidth
+		x.r.From = s.from * TileWidth
+	}
 	if err := s.run(ctx, x.o.Workers); err != nil {
 		return nil, err
 	}
@@ -193,7 +198,7 @@ func (x *examination) entry(index int64, e Entry) {
 	}
 	switch e.Kind {
 	case KindEpoch:
-		if want := uint32(len(x.r.Epochs) + 2); e.Epoch.Number != want {
+		if want := uint32(len(x.r.Epochs) + 2); e.Epoch.Number != want && !x.o.Tail {
 			x.r.add(Finding{Code: "epoch-out-of-order", Where: fmt.Sprintf("entry %d", index), What: "The epochs are not numbered one after the other.",
 				Expected: fmt.Sprint(want), Seen: fmt.Sprint(e.Epoch.Number)})
 		}
@@ -213,6 +218,9 @@ func (x *examination) entry(index int64, e Entry) {
 // continues holds the recomputed tree against each checkpoint seen before.
 func (x *examination) continues(prior []Checkpoint, s *scan) {
 	for _, p := range prior {
+		if p.Size < x.r.From {
+			continue // its entries were not read
+		}
 		x.r.Seen = &p.Size
 		root, ok := s.roots[p.Size]
 		if ok && root == p.Root {

@@ -87,6 +87,30 @@ func TestTampered(t *testing.T) {
 	}
 }
 
+// TestTail reads only what the claims need, of logs of every awkward size, and
+// still binds it to the root.
+func TestTail(t *testing.T) {
+	f := newFixture(t)
+	for _, before := range []int{0, 1, 255, 256, 300, 511, 512, 1000, 65535, 65536, 66000, 131071} {
+		f.fill(before - len(f.tree.records))
+		f.doc.Claims = nil
+		f.claim("A1", day)
+		f.claim("A2", day)
+		f.write()
+		r := f.examine(verify.Options{Tail: true})
+		only(t, r)
+		if want := int64(before) / 256 * 256; r.From != want || len(r.Claims) != 2 || r.Claims[1].Derived != verify.Proven {
+			t.Errorf("after %d entries: read from %d, want %d; %+v", before, r.From, want, r.Claims)
+		}
+	}
+	f.flip("tile/entries/000", 10) // not read
+	only(t, f.examine(verify.Options{Tail: true, Seen: [][]byte{f.checkpoint(200)}}))
+	f.flip("tile/1/001", 3)
+	if r := f.examine(verify.Options{Tail: true}); !r.Has("root-differs") {
+		t.Errorf("a changed hash on the left was believed: %+v", r.Findings)
+	}
+}
+
 // TestFullTileInPlaceOfPartial: a server may drop partial tiles once the full
 // ones stand (C2SP tlog-tiles).
 func TestFullTileInPlaceOfPartial(t *testing.T) {

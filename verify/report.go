@@ -30,6 +30,7 @@ type Report struct {
 	Pinned   bool             `json:"pinned"` // false: the log brought its own key, so it is self-consistent only
 	Size     int64            `json:"size"`
 	Root     string           `json:"root"`
+	From     int64            `json:"from,omitempty"`      // the first entry that was read
 	Entries  map[string]int64 `json:"entries"`             // by kind
 	Epochs   []Epoch          `json:"epochs,omitempty"`    // times that the log was taken back, openly
 	Seen     *int64           `json:"seen_size,omitempty"` // size of the checkpoint seen before, when there was one

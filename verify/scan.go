@@ -16,6 +16,7 @@ import (
 type scan struct {
 	src      Source
 	head     Checkpoint
+	from     int64        // the first block that is read
 	prior    []Checkpoint // whose roots are recomputed on the way
 	progress func(done, total int64)
 
@@ -52,6 +53,9 @@ type block struct {
 // with it is in the report.
 func (s *scan) run(ctx context.Context, workers int) error {
 	blocks := (s.head.Size + TileWidth - 1) / TileWidth
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
 	s.roots = make(map[int64]tlog.Hash)
 	g, run := errgroup.WithContext(ctx)
 	// Workers take turns in order: results arrive through one channel each,
@@ -60,7 +64,7 @@ func (s *scan) run(ctx context.Context, workers int) error {
 	limit := make(chan struct{}, workers)
 	g.Go(func() error {
 		defer close(queue)
-		for n := range blocks {
+		for n := s.from; n < blocks; n++ {
 			result := make(chan *block, 1)
 			select {
 			case limit <- struct{}{}:

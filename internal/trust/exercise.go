@@ -342,15 +342,15 @@ func (t *Trust) ExerciseDue(ctx context.Context, b Bench) ([]Outcome, error) {
 }
 
 // Job exercises what is due, so often that what can run at once is exercised
-// within 45 s of the first start. bench is asked for each time: it is there
-// once the front door stands.
-func (t *Trust) Job(bench func() (Bench, error)) jobs.Periodic {
-	return jobs.Periodic{Name: "trust.exercise", Every: 10 * time.Second, Alarm: 10 * time.Minute, Timeout: 15 * time.Minute, Run: func(ctx context.Context) error {
+// within 45 s of the first start. Both functions are asked each time: the claims
+// are there once all parts are, the bench once the front door stands.
+func Job(claims func() *Trust, bench func() (Bench, error)) jobs.Periodic {
+	return jobs.Periodic{Name: "trust.exercise", Every: 10 * time.Second, Alarm: 10 * time.Minute, Timeout: 20 * time.Minute, Run: func(ctx context.Context) error {
 		b, err := bench()
 		if err != nil {
 			return fmt.Errorf("preparing the bench: %w", err)
 		}
-		_, err = t.ExerciseDue(ctx, b)
+		_, err = claims().ExerciseDue(ctx, b)
 		return err
 	}}
 }
