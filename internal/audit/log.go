@@ -68,7 +68,7 @@ func New(db *store.DB, k *keys.Keys, o Options) (*Log, error) {
 	}
 	l := &Log{db: db, keys: k, now: o.Now, log: o.Log, file: publishedFile{path: o.Published, now: o.Now}}
 	var err error
-	if l.types, err = register(append(ownTypes(), o.Types...)); err != nil {
+	if l.types, err = register(withOwn(o.Types)); err != nil {
 		return nil, err
 	}
 	l.refused.init()

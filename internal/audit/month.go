@@ -18,7 +18,7 @@ const monthFormat = "200601"
 func monthOf(event id.Event) time.Time { return id.Time(event).UTC() }
 
 func tableOf(class string, at time.Time) string {
-	return "audit_payload_" + class + "_" + at.UTC().Format(monthFormat)
+	return MonthTables + class + "_" + at.UTC().Format(monthFormat)
 }
 
 // months remembers which month tables and keys exist.
@@ -161,6 +161,10 @@ func (l *Log) forgetPersons(ctx context.Context, month time.Time) error {
 	}
 	return nil
 }
+
+// Until is what to pass as [Filter].Before for events that were recorded
+// before a time.
+func Until(at time.Time) id.Event { return firstOf(at) }
 
 // firstOf is the smallest identifier that an event made at or after the time
 // can have.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"troth/internal/fault"
 	"troth/internal/id"
@@ -36,17 +37,19 @@ type Entry struct {
 	Event
 	Outcome  Outcome
 	Sentence text.Text
-	LogIndex int64 // in the tenant's tree, -1 while it waits for the sequencer
-	Sealed   bool  // the payload is gone: expired, or the tenant's key was destroyed
-	Shredded bool  // what told about a person in it was destroyed
+	LogIndex int64     // in the tenant's tree, -1 while it waits for the sequencer
+	LoggedAt time.Time // when a signed log first held it; only Get and GetOwn say it
+	Sealed   bool      // the payload is gone: expired, or the tenant's key was destroyed
+	Shredded bool      // what told about a person in it was destroyed
 }
 
 // List returns a page of events, newest first, and the event to pass as Before
 // for the next page, "" at the end.
 //
-// A list by Account shows where an action came from only when the account
-// itself did it: another person's address is not the account's business. A
-// list by Tenant shows everything; asking for permission is the caller's part.
+// A list by Account shows where an action came from when the account itself did
+// it, or somebody who was not signed in: another person's address is not the
+// account's business. A list by Tenant shows everything; asking for permission
+// is the caller's part.
 func (l *Log) List(ctx context.Context, f Filter) (entries []Entry, next id.Event, err error) {
 	if f.Tenant == "" && f.Account == "" {
 		return nil, "", errors.New("audit: a list needs a tenant or an account")
@@ -98,6 +101,7 @@ func (l *Log) GetOwn(ctx context.Context, account id.Account, event id.Event) (E
 
 func (l *Log) get(ctx context.Context, event id.Event, viewer id.Account, tenant func(*store.Tx) (id.Tenant, error)) (Entry, error) {
 	var found []stored
+	var logged time.Time
 	err := l.db.Read(ctx, func(tx *store.Tx) error {
 		t, err := tenant(tx)
 		if err != nil {
@@ -107,7 +111,10 @@ func (l *Log) get(ctx context.Context, event id.Event, viewer id.Account, tenant
 		if err != nil {
 			return err
 		}
-		found, err = readStored(tx, []row{r})
+		if found, err = readStored(tx, []row{r}); err != nil || found[0].index < 0 {
+			return err
+		}
+		logged, err = loggedAt(tx, r.tenant, found[0].index)
 		return err
 	})
 	if fault.As(err) != nil {
@@ -116,7 +123,9 @@ func (l *Log) get(ctx context.Context, event id.Event, viewer id.Account, tenant
 	if err != nil {
 		return Entry{}, fmt.Errorf("reading event %s: %w", event, err)
 	}
-	return l.entry(ctx, found[0], viewer)
+	e, err := l.entry(ctx, found[0], viewer)
+	e.LoggedAt = logged
+	return e, err
 }
 
 // stored is an event as the database has it.
@@ -163,14 +172,8 @@ func (l *Log) entry(ctx context.Context, s stored, viewer id.Account) (Entry, er
 		return e, nil
 	}
 	o.fill(&e)
-	if viewer != "" && e.Actor.Account != viewer {
-		e.Context.IP, e.Context.Agent = netip.Addr{}, ""
-		for a := range e.Personal {
-			if a != viewer {
-				delete(e.Personal, a)
-			}
-		}
-		o.hideOrigin = true
+	if viewer != "" {
+		o.hide(&e, viewer)
 	}
 	e.Sentence = o.sentence(k, &e, viewer)
 	return e, nil
@@ -254,5 +257,18 @@ func (o opened) fill(e *Entry) {
 			}
 			e.Personal[account] = p.Data
 		}
+	}
+}
+
+// hide leaves out what tells about others.
+func (o *opened) hide(e *Entry, viewer id.Account) {
+	for a := range e.Personal {
+		if a != viewer && a != "" {
+			delete(e.Personal, a)
+		}
+	}
+	if e.Actor.Account != "" && e.Actor.Account != viewer {
+		e.Context.IP, e.Context.Agent, e.Context.Session = netip.Addr{}, "", ""
+		o.hideOrigin = true
 	}
 }

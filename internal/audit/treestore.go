@@ -257,6 +257,13 @@ func leafOf(tx *store.Tx, tree, name string) (idx int64, entry []byte, ok bool, 
 	return idx, entry, err == nil, err
 }
 
+// loggedAt is when the first checkpoint was made that holds the leaf.
+func loggedAt(tx *store.Tx, tree string, index int64) (time.Time, error) {
+	var at int64
+	err := tx.QueryRow(`SELECT created_at FROM log_checkpoint WHERE tree = $1 AND size > $2 ORDER BY size LIMIT 1`, tree, index).Scan(&at)
+	return store.FromMicros(at), err
+}
+
 func insertEvidence(tx *store.Tx, d verify.Digest, envelope, entry []byte, now time.Time) error {
 	name := hex.EncodeToString(d[:])
 	n, err := tx.Exec(`INSERT INTO log_evidence (digest, envelope, created_at) VALUES ($1, $2, $3) ON CONFLICT (digest) DO NOTHING`,

@@ -3,6 +3,7 @@ package audit
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -13,12 +14,24 @@ const (
 	typeExpired = "log.expired"
 )
 
-func ownTypes() []Type {
-	return []Type{
-		{Name: typeSegment, Class: ClassAccess, Sentence: "{actor} recorded {count} requests"},
-		{Name: typeEpoch, Sentence: "{actor} found the database older than the published log and opened epoch {epoch}: {published} entries had been published, {found} were found"},
-		{Name: typeExpired, Sentence: "{actor} destroyed the {class} events of {month}, which had expired"},
+// Events are the types of events that this package writes. [New] knows them
+// without being told.
+var Events = []Type{
+	{Name: typeSegment, Class: ClassAccess, Sentence: "{actor} recorded {count} requests"},
+	{Name: typeEpoch, Sentence: "{actor} found the database older than the published log and opened epoch {epoch}: {published} entries had been published, {found} were found"},
+	{Name: typeExpired, Sentence: "{actor} destroyed the {class} events of {month}, which had expired"},
+}
+
+// withOwn adds the package's own types to those of the others, where the own
+// ones may be listed too.
+func withOwn(types []Type) []Type {
+	all := slices.Clone(Events)
+	for _, t := range types {
+		if !slices.Contains(Events, t) {
+			all = append(all, t)
+		}
 	}
+	return all
 }
 
 // kind is a registered type, its sentence cut at the placeholders.
