@@ -69,23 +69,8 @@ func (k *Keys) relabel(ctx context.Context, refs []Ref, epoch string) error {
 // keyring could still be unwrapped, because the epoch they were destroyed in,
 // or one before it, still exists. Roll and Retire bring it to zero.
 func (k *Keys) Owed(ctx context.Context) (int, error) {
-	epochs, err := k.root.Epochs(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("counting destroyed keys: %w", k.unreachable(err))
-	}
-	owed := 0
-	err = k.eachPage(ctx, func(entries []Entry) error {
-		for _, e := range entries {
-			if e.Destroyed() && len(epochs) > 0 && e.Epoch >= epochs[0] {
-				owed++
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return 0, fmt.Errorf("counting destroyed keys: %w", err)
-	}
-	return owed, nil
+	_, owed, err := k.Epochs(ctx)
+	return owed, err
 }
 
 // withIndexes adds the index keys of the tenants among the refs.
@@ -256,6 +241,45 @@ func (k *Keys) eachPage(ctx context.Context, visit func([]Entry) error) error {
 		}
 		after = entries[len(entries)-1].Ref
 	}
+}
+
+// Epoch is one epoch key and what stands under it.
+type Epoch struct {
+	Name    string
+	Current bool
+	Keys    int // entries of the keyring that it wraps
+}
+
+// Epochs lists the epoch keys that exist, the oldest first, and counts the
+// destroyed entries as [Keys.Owed] does.
+func (k *Keys) Epochs(ctx context.Context) (all []Epoch, owed int, err error) {
+	names, err := k.root.Epochs(ctx)
+	if err != nil {
+		return nil, 0, fmt.Errorf("listing the epochs: %w", k.unreachable(err))
+	}
+	current, err := k.root.Current(ctx)
+	if err != nil {
+		return nil, 0, fmt.Errorf("listing the epochs: %w", k.unreachable(err))
+	}
+	wrapped := map[string]int{}
+	err = k.eachPage(ctx, func(entries []Entry) error {
+		for _, e := range entries {
+			switch {
+			case !e.Destroyed():
+				wrapped[e.Epoch]++
+			case len(names) > 0 && e.Epoch >= names[0]:
+				owed++
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("listing the epochs: %w", err)
+	}
+	for _, name := range names {
+		all = append(all, Epoch{Name: name, Current: name == current, Keys: wrapped[name]})
+	}
+	return all, owed, nil
 }
 
 // Retire destroys the key of an old epoch. From the time it returns, older

@@ -207,3 +207,12 @@ func (k *Keys) pick(ctx context.Context, ref Ref, versions []byte, i int) (versi
 	}
 	return v, m.at, nil
 }
+
+// Algorithm names the algorithm in the header of a sealed field, or is empty
+// when there is none that is known.
+func Algorithm(sealed []byte) string {
+	if len(sealed) > headerSize && sealed[0] == format1 && sealed[1] == algXAES {
+		return "XAES-256-GCM"
+	}
+	return ""
+}
