@@ -23,7 +23,7 @@ type Config struct {
 
 // Signup is the section [signup].
 type Signup struct {
-	Mode string `toml:"mode" doc:"Who may sign up: open (everybody), invite (who was invited to an organisation) or closed (nobody)."`
+	Mode string `toml:"mode" doc:"Who may sign up: open (everybody), invite (who was invited to an organisation) or closed (nobody). Left empty, it is open in development and invite in production."`
 }
 
 // Passwords is the section [account].
@@ -41,10 +41,11 @@ type Lifetimes struct {
 	Absolute config.Duration `toml:"absolute" doc:"A session ends after so long even when it is used; at most 30 days (NIST SP 800-63B-4, 2.1.3)."`
 }
 
-// Defaults is the configuration of an installation that sets nothing.
+// Defaults is the configuration of an installation that sets nothing. The mode
+// of sign-up is empty: it depends on the environment, and until somebody sets
+// it, empty is [SignupInvite].
 func Defaults() Config {
 	return Config{
-		Signup: Signup{Mode: SignupInvite},
 		Passwords: Passwords{
 			PasswordTarget: config.Duration(250 * time.Millisecond), PasswordMemory: 256, PasswordWait: config.Duration(5 * time.Second),
 			ConfirmLife: config.Duration(24 * time.Hour), ResetLife: config.Duration(time.Hour),
@@ -68,7 +69,7 @@ func (c *Config) Sections() []config.Section {
 
 func (s *Signup) check() error {
 	switch s.Mode {
-	case SignupOpen, SignupInvite, SignupClosed:
+	case "", SignupOpen, SignupInvite, SignupClosed:
 		return nil
 	}
 	return fault.New(fault.Invalid, "account.signup_mode", "signup.mode is %q; choose open, invite or closed.", s.Mode).On("signup.mode")

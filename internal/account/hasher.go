@@ -3,7 +3,6 @@ package account
 import (
 	"context"
 	"crypto/rand"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"runtime"
@@ -101,7 +100,7 @@ func (h *Hasher) Verify(ctx context.Context, stored string, password secret.Stri
 	}
 	var v Verdict
 	err := h.within(ctx, known.Params, func() {
-		v.Match = subtle.ConstantTimeCompare(known.derive(password.Reveal()), known.Tag) == 1 && stored != ""
+		v.Match = known.Is(password.Reveal()) && stored != ""
 		if !v.Match {
 			h.fill(known.Params)
 		}

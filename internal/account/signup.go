@@ -128,10 +128,13 @@ func (a *Accounts) apply(ctx context.Context, by access.Subject, in entered, inv
 
 // welcome reports whether the mode lets the address in.
 func (a *Accounts) welcome(tx *store.Tx, email string, invitation secret.String) (bool, error) {
-	if a.Config.Mode == SignupOpen {
+	switch a.Config.Mode {
+	case SignupOpen:
 		return true, nil
+	case SignupClosed:
+		return false, nil
 	}
-	if a.Inviter == nil || a.Config.Mode != SignupInvite {
+	if a.Inviter == nil {
 		return false, nil
 	}
 	return a.Inviter.InvitedTx(tx, invitation, keys.Normalise(email))

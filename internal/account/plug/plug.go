@@ -10,6 +10,7 @@
 package plug
 
 import (
+	"context"
 	"embed"
 	"io/fs"
 	"net/http"
@@ -31,22 +32,35 @@ const permOwn = "account.own"
 type plug struct {
 	accounts *account.Accounts
 	config   *account.Config
+	wait     func(ctx context.Context, d time.Duration) error // lets time pass; tests move a clock instead
+}
+
+// wait lets time pass.
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
 }
 
 // New describes package account to the rest of the house. The accounts may be
 // nil where nothing is served, as for the list of commands.
-func New(accounts *account.Accounts, config *account.Config) (part.Part, error) {
+func New(accounts *account.Accounts, config *account.Config) part.Part {
 	own, err := fs.Sub(pages, "pages")
 	if err != nil {
-		return part.Part{}, err
+		panic(err) // cannot happen: the name is valid
 	}
-	p := &plug{accounts: accounts, config: config}
+	p := &plug{accounts: accounts, config: config, wait: wait}
 	return part.Part{
 		Name: "account", Config: config.Sections(), Migrations: account.Migrations, Tables: account.Tables,
 		Permissions: account.Permissions, Events: account.Events, Routes: p.routes(), Nav: nav, Pages: own,
 		Authenticators: []web.Authenticator{cookies{accounts}},
 		Jobs:           p.jobs(), Retention: account.Retention, Commands: p.commands(), Claims: p.claims(),
-	}, nil
+	}
 }
 
 var nav = []web.NavItem{
@@ -78,7 +92,7 @@ func (p *plug) routes() []web.Route {
 		{Method: get, Path: "/-/confirm/{token}", Public: byLink, Doc: "Shows what a confirmation would do.", Redact: true, Example: token, Handle: p.showConfirm},
 		{Method: post, Path: "/-/confirm/{token}", Public: byLink, Doc: "Confirm an address.", Redact: true, Example: token, Handle: p.confirm},
 		{Method: get, Path: account.PathAdmission + "{token}", Public: byLink, Doc: "Shows what a link of the operator would do.", Redact: true, Example: token, Handle: p.showAdmission},
-		{Method: post, Path: account.PathAdmission + "{token}", Public: byLink, Doc: "Go on to sign up by a link of the operator.", Redact: true, Example: token, Handle: p.admission},
+		{Method: post, Path: account.PathAdmission + "{token}", Public: byLink, Doc: "Go on to sign up by a link of the operator, or sign up by it with the fields of the form.", Cost: password, Redact: true, Example: token, Handle: p.admission},
 
 		{Method: get, Path: "/-/signin", Public: stranger, Doc: "The form to sign in.", Handle: p.showSignIn},
 		{Method: post, Path: "/-/signin", Public: stranger, Doc: "Sign in.", Cost: password, Handle: p.signIn},

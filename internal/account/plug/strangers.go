@@ -54,14 +54,19 @@ func (p *plug) showSignUp(r *web.Request) error {
 
 func (p *plug) signUp(r *web.Request) error {
 	d := p.signUpData(r)
-	form := account.Application{
-		Email: r.Value("email"), Name: r.Value("name"), Password: secret.Of(r.Value("password")),
-		ReturnTo: d.ReturnTo, Invitation: invitation(d.ReturnTo),
-	}
+	admitted := secret.String{}
 	if d.Admitted {
-		form.Admission = admission(r)
+		admitted = admission(r)
 	}
-	signed, err := p.accounts.SignUp(r.Context(), r.Subject, form)
+	return p.signUpWith(r, d, admitted)
+}
+
+// signUpWith signs up by the form, and by an admission if there is one.
+func (p *plug) signUpWith(r *web.Request, d signUpData, admitted secret.String) error {
+	signed, err := p.accounts.SignUp(r.Context(), r.Subject, account.Application{
+		Email: r.Value("email"), Name: r.Value("name"), Password: secret.Of(r.Value("password")),
+		ReturnTo: d.ReturnTo, Invitation: invitation(d.ReturnTo), Admission: admitted,
+	})
 	if err != nil {
 		return r.FormPage("account/signup", titleSignUp, d, err)
 	}
@@ -127,10 +132,16 @@ func (p *plug) showAdmission(r *web.Request) error {
 }
 
 // admission moves the token from the address, which browsers remember, into a
-// cookie that lives until the form is sent. It uses nothing up.
+// cookie that lives until the form is sent. It uses nothing up. Whoever sends
+// the form of sign-up with it signs up at once.
 func (p *plug) admission(r *web.Request) error {
-	if _, err := p.accounts.PeekAdmission(r.Context(), token(r)); err != nil {
+	owner, err := p.accounts.PeekAdmission(r.Context(), token(r))
+	if err != nil {
 		return err
+	}
+	if r.Form.Has("email") {
+		d := signUpData{ReturnTo: r.ReturnTo(""), Admitted: true, Owner: owner, Min: account.MinPassword}
+		return p.signUpWith(r, d, token(r))
 	}
 	setCookie(r, admissionCookie, token(r).Reveal(), admissionLife, http.SameSiteStrictMode)
 	return r.See("/-/signup")

@@ -1,0 +1,345 @@
+package plug
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"troth/internal/account"
+	"troth/internal/fault"
+	"troth/internal/id"
+	"troth/internal/secret"
+	"troth/internal/trust"
+)
+
+const pathSessions = "/-/account/sessions"
+
+// browser is a synthetic person in one browser.
+type browser struct {
+	*trust.Visitor
+	bench   trust.Bench
+	address string
+	header  http.Header // of the answer to signing in
+}
+
+func arrive(ctx context.Context, b trust.Bench, c *trust.Canary) (*browser, error) {
+	v, err := b.Visitor(netip.Addr{})
+	if err != nil {
+		return nil, err
+	}
+	w := &browser{Visitor: v, bench: b, address: c.Address}
+	return w, w.again(ctx, c)
+}
+
+// again signs in, over what was there.
+func (w *browser) again(ctx context.Context, c *trust.Canary) error {
+	page, err := w.SignIn(ctx, c.Address, c.Password)
+	if err != nil {
+		return err
+	}
+	if page.Status != http.StatusSeeOther {
+		return fmt.Errorf("a canary signed in and was answered %d", page.Status)
+	}
+	w.header = page.Header
+	return nil
+}
+
+// token is the secret that the browser holds.
+func (w *browser) token() string { return w.Cookie(sessionCookie) }
+
+// in reports whether the browser is signed in: the answer to its next request.
+func (w *browser) in(ctx context.Context) (int, error) {
+	page, err := w.GetJSON(ctx, pathSessions)
+	if err != nil {
+		return 0, err
+	}
+	return page.Status, nil
+}
+
+// bearer asks for the list of sessions with a token alone, as a thief would.
+func bearer(ctx context.Context, b trust.Bench, token string) (int, error) {
+	v, err := b.Visitor(netip.Addr{})
+	if err != nil {
+		return 0, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.Origin+pathSessions, nil)
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Cookie", sessionCookie+"="+token)
+	page, err := v.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	return page.Status, nil
+}
+
+// list is what the holder sees.
+func (w *browser) list(ctx context.Context) ([]account.Session, error) {
+	page, err := w.GetJSON(ctx, pathSessions)
+	if err != nil {
+		return nil, err
+	}
+	var d sessionsData
+	if page.Status != http.StatusOK {
+		return nil, fmt.Errorf("the list of sessions was answered with %d", page.Status)
+	}
+	if err := json.Unmarshal([]byte(page.Body), &d); err != nil {
+		return nil, fmt.Errorf("reading the list of sessions: %w", err)
+	}
+	return d.Sessions, nil
+}
+
+// current is the browser's own session, "" if it is not listed.
+func (w *browser) current(ctx context.Context) (id.Session, error) {
+	list, err := w.list(ctx)
+	for _, s := range list {
+		if s.Current {
+			return s.ID, err
+		}
+	}
+	return "", err
+}
+
+// trial is a check of sessions that is going on. The first error ends it.
+type trial struct {
+	ctx  context.Context
+	b    trust.Bench
+	look trust.Look
+	err  error
+}
+
+func (t *trial) browser(c *trust.Canary) *browser {
+	w := &browser{}
+	if t.err == nil {
+		w, t.err = arrive(t.ctx, t.b, c)
+	}
+	return w
+}
+
+// opens observes whether a browser is signed in.
+func (t *trial) opens(what string, w *browser, want int) {
+	if t.err != nil {
+		return
+	}
+	var status int
+	if status, t.err = w.in(t.ctx); t.err == nil {
+		t.look.Equal(what, want, status)
+	}
+}
+
+// token observes whether a token alone opens.
+func (t *trial) token(what, token string, want int) {
+	if t.err != nil {
+		return
+	}
+	var status int
+	if status, t.err = bearer(t.ctx, t.b, token); t.err == nil {
+		t.look.Equal(what, want, status)
+	}
+}
+
+func (t *trial) post(what string, w *browser, want int, path string, fields ...string) {
+	if t.err != nil {
+		return
+	}
+	var page *trust.Page
+	if page, t.err = w.Post(t.ctx, path, fields...); t.err == nil {
+		t.look.Equal(what, want, page.Status)
+	}
+}
+
+func (t *trial) result() (trust.Result, error) {
+	if t.err != nil {
+		return trust.Result{}, t.err
+	}
+	return t.look.Result()
+}
+
+const (
+	stays   = http.StatusOK
+	refused = http.StatusUnauthorized
+)
+
+// checkSessions exercises claim A7: bound, rotated, listed, ended.
+func (p *plug) checkSessions(ctx context.Context, b trust.Bench) (trust.Result, error) {
+	c, err := b.Canary(ctx, "session")
+	if err != nil {
+		return trust.Result{}, err
+	}
+	other, err := b.Canary(ctx, "session-other")
+	if err != nil {
+		return trust.Result{}, err
+	}
+	t := &trial{ctx: ctx, b: b}
+	here, there, stranger := t.browser(c), t.browser(c), t.browser(other)
+	if t.err != nil {
+		return t.result()
+	}
+	lookAtCookie(&t.look, here.header)
+	t.opens("a request of the browser that signed in", here, stays)
+	t.token("a request with the secret of its cookie", here.token(), stays)
+	t.token("a request with a secret that was made up", secret.NewToken().Reveal(), refused)
+	p.lookAtStored(t, c, here)
+
+	old := here.token()
+	t.err = here.again(ctx, c)
+	t.look.That(here.token() != old, "the secret after signing in again in the same browser", "another one", map[bool]string{true: "another one", false: "the same"}[here.token() != old])
+	t.token("a request with the secret from before", old, refused)
+	t.opens("a request of the browser that signed in again", here, stays)
+
+	p.endSessions(t, here, there, stranger)
+
+	third := t.browser(c)
+	t.post("ending all other sessions", here, http.StatusSeeOther, pathSessions, "session", "others")
+	t.opens("the next request of another browser", third, refused)
+	t.opens("the next request of the browser that did it", here, stays)
+	gone := here.token()
+	t.post("signing out", here, http.StatusSeeOther, "/-/signout")
+	t.token("a request with the secret of a session that signed out", gone, refused)
+	return t.result()
+}
+
+// endSessions looks at the list and ends one of its sessions.
+func (p *plug) endSessions(t *trial, here, there, stranger *browser) {
+	if t.err != nil {
+		return
+	}
+	var mine, theirs id.Session
+	if mine, t.err = here.current(t.ctx); t.err != nil {
+		return
+	}
+	if theirs, t.err = there.current(t.ctx); t.err != nil {
+		return
+	}
+	list, err := here.list(t.ctx)
+	if t.err = err; err != nil {
+		return
+	}
+	found := 0
+	for _, s := range list {
+		if s.ID == mine || s.ID == theirs {
+			found++
+		}
+	}
+	t.look.Equal("sessions of the two browsers in the list of their holder", 2, found)
+	t.post("ending a session of somebody else", stranger, http.StatusNotFound, pathSessions, "session", string(theirs))
+	t.opens("the next request of that session", there, stays)
+	t.post("ending the session of the other browser", here, http.StatusSeeOther, pathSessions, "session", string(theirs))
+	t.opens("the next request of the other browser", there, refused)
+	t.opens("the next request of the browser that ended it", here, stays)
+	if list, t.err = here.list(t.ctx); t.err != nil {
+		return
+	}
+	listed := false
+	for _, s := range list {
+		listed = listed || s.ID == theirs
+	}
+	t.look.That(!listed, "the ended session is still listed", "no", yes(listed))
+}
+
+// lookAtCookie observes what binds the cookie.
+func lookAtCookie(look *trust.Look, h http.Header) {
+	var cookie *http.Cookie
+	for _, c := range (&http.Response{Header: h}).Cookies() {
+		if strings.HasPrefix(c.Name, sessionCookie) && c.Value != "" && !strings.HasPrefix(c.Name, sessionCookie+"-") {
+			cookie = c
+		}
+	}
+	if cookie == nil {
+		look.That(false, "the name of the session cookie", sessionCookie, "there is none")
+		return
+	}
+	look.Equal("the name of the session cookie", sessionCookie, cookie.Name)
+	look.Equal("it goes over encrypted connections only", true, cookie.Secure)
+	look.Equal("scripts cannot read it", true, cookie.HttpOnly)
+	site := map[http.SameSite]string{http.SameSiteLaxMode: "Lax", http.SameSiteStrictMode: "Strict"}[cookie.SameSite]
+	look.That(site != "", "SameSite", "Lax or Strict", site)
+	look.Equal("its path", "/", cookie.Path)
+	look.Equal("its domain", "", cookie.Domain)
+	bits := len(cookie.Value) * 6
+	look.That(bits >= 128, "the size of its secret in bits", "at least 128", fmt.Sprint(bits))
+}
+
+// lookAtStored observes that the database does not hold the secret.
+func (p *plug) lookAtStored(t *trial, c *trust.Canary, w *browser) {
+	if t.err != nil {
+		return
+	}
+	who, err := p.accounts.Find(t.ctx, operator(), c.Address)
+	if t.err = err; err != nil {
+		return
+	}
+	rows, err := p.accounts.Inspect(t.ctx, operator(), who.ID)
+	if t.err = err; err != nil {
+		return
+	}
+	found := 0
+	for _, column := range rows.Columns {
+		if holds(column, w.token()) {
+			found++
+		}
+	}
+	t.look.That(found == 0, "columns that hold the secret of the cookie", "0", fmt.Sprintf("%d of %d", found, len(rows.Columns)))
+}
+
+// The lifetimes of the sessions of the synthetic account, and how often it
+// uses them meanwhile.
+const (
+	shortIdle     = 2 * time.Second
+	shortAbsolute = 5 * time.Second
+	useEvery      = time.Second
+	beyond        = 500 * time.Millisecond
+)
+
+// checkExpiry exercises the ends of a session.
+func (p *plug) checkExpiry(ctx context.Context, b trust.Bench) (trust.Result, error) {
+	c, err := b.Canary(ctx, "session-short")
+	if err != nil {
+		return trust.Result{}, err
+	}
+	who, err := p.accounts.Find(ctx, operator(), c.Address)
+	if err != nil {
+		return trust.Result{}, fmt.Errorf("finding a canary: %w", err)
+	}
+	if err := p.accounts.SetLifetimes(ctx, operator(), who.ID, shortIdle, shortAbsolute); err != nil {
+		return trust.Result{}, err
+	}
+	t := &trial{ctx: ctx, b: b}
+	began := b.Now()
+	left, used := t.browser(c), t.browser(c)
+	var lastLeft, lastUsed time.Time
+	use := func(what string, w *browser, last *time.Time) {
+		t.opens(what, w, stays)
+		if now := b.Now(); t.err == nil && (!last.IsZero() && now.Sub(*last) >= shortIdle || now.Sub(began) >= shortAbsolute) {
+			t.err = errSlow // the session may have ended rightly
+		} else {
+			*last = now
+		}
+	}
+	for i := range 4 {
+		t.pass(p, useEvery)
+		if i == 0 {
+			use("a session that was used a second ago", left, &lastLeft)
+		}
+		use(fmt.Sprintf("a session that is used every second, after %d", i+1), used, &lastUsed)
+	}
+	t.opens("a session that was left idle for longer than it may", left, refused)
+	t.pass(p, useEvery+beyond)
+	t.opens("a session that was used all the time, after its absolute end", used, refused)
+	return t.result()
+}
+
+var errSlow = fault.New(fault.Unavailable, "account.canary_slow", "The machine was too busy to try the expiry of sessions that live for seconds.")
+
+// pass lets time pass.
+func (t *trial) pass(p *plug, d time.Duration) {
+	if t.err == nil {
+		t.err = p.wait(t.ctx, d)
+	}
+}

@@ -1,0 +1,51 @@
+package plug
+
+import (
+	"time"
+
+	"troth/internal/trust"
+)
+
+func (p *plug) claims() []trust.Claim {
+	return []trust.Claim{
+		{
+			ID:       "A1",
+			Sentence: "Your password is never stored: what is kept is a slow hash (Argon2id) with a salt of its own, at a cost that was calibrated to this machine, and a hash made at a lower cost is replaced when you next sign in.",
+			Scope:    "every account of this installation",
+			Criteria: []string{"CC6.1", "A.5.17", "A.8.5", "PR.AA-01", "PR.AA-03", "IA-5", "IA-5(1)"},
+			NotProven: "The check reads the stored rows through the program that wrote them, so it shows what this program keeps, not what somebody with control of the host could record while a password is typed. " +
+				"It looks into the rows of accounts, their sessions and links; that no log line holds a password is the matter of claim D4. " +
+				"That the cost is high enough against the hardware of a real attacker is a judgement. The replacement of older hashes is tested with the program, not here.",
+			Fresh: 3 * time.Hour,
+			Checks: []trust.Check{{
+				Name: "account.stored_password", Version: 1, Period: time.Hour, Timeout: 45 * time.Second,
+				Method: "Two synthetic people set the same fresh password through the front door. Their stored rows must hold Argon2id hashes of it at the calibrated cost or above, with different salts and different results, " +
+					"and the password nowhere. Computing such a hash must take about as long as was aimed at. Of the newest 10,000 accounts none may have a cheaper hash than the floor of 19 MiB and two passes. A wrong password must not open the door.",
+				Run: p.checkStoredPassword,
+			}},
+		},
+		{
+			ID:       "A7",
+			Sentence: "You see every session of yours and can end it, and the next request obeys. A session gets a new secret at each sign-in, ends when it is left idle and at the latest after a fixed time, and its cookie is bound to this site and to encrypted connections.",
+			Scope:    "every session on this installation",
+			Criteria: []string{"CC6.1", "A.5.17", "A.8.5", "PR.AA-03", "PR.AA-05", "IA-5", "AC-3"},
+			NotProven: "That other nodes of the same installation obey within a second is tested with the program; this check sees it only if the front door spreads its requests over them. " +
+				"Expiry is tried with a synthetic account whose lifetimes are seconds; that yours are the published ones follows from the configuration. " +
+				"A cookie stolen from a browser opens its session until that ends: it is not bound to a device. An assertion that the application received stays valid for up to a minute.",
+			Fresh: 3 * time.Hour,
+			Checks: []trust.Check{
+				{
+					Name: "account.sessions", Version: 1, Period: time.Hour, Timeout: 45 * time.Second,
+					Method: "A synthetic person signs in from two browsers. The cookie must have the attributes that bind it, and its secret must not be in the database. Signing in again must change the secret and make the old one useless. " +
+						"Each session must be listed for its holder; one that is ended, by its holder, by signing out and by ending all others, must be refused with the next request, while the others go on. A stranger and another person can end nothing.",
+					Run: p.checkSessions,
+				},
+				{
+					Name: "account.session_expiry", Version: 1, Period: time.Hour, Timeout: 45 * time.Second,
+					Method: "A synthetic person whose sessions live for two idle and five seconds in all signs in. A session that is used must go on, one that is left idle must be refused, and one that is used all the time must be refused after its absolute end.",
+					Run:    p.checkExpiry,
+				},
+			},
+		},
+	}
+}
