@@ -55,14 +55,6 @@ func (t *Tenants) Look(ctx context.Context, by access.Subject, token string) (Su
 	return s, err
 }
 
-// Proves returns the address that the token of an invitation proves: whoever
-// holds the link has read the mail, so an account that signs up through it
-// with this address needs no other confirmation. The invitation is not used up.
-func (t *Tenants) Proves(ctx context.Context, token string) (address string, err error) {
-	_, address, err = t.byToken(ctx, token)
-	return address, err
-}
-
 // Accept takes the person who asks into the tenant of the invitation, with the
 // role that was offered. Needs tenant.join and the confirmed address to which
 // the invitation was sent (fault.Denied). Who is in the tenant already keeps

@@ -358,9 +358,6 @@ func TestInvited(t *testing.T) {
 			}
 			return yes
 		}
-		if address, err := w.Proves(ctx, token); err != nil || address != "Bob@example.org" {
-			t.Errorf("the link proves %q, %v", address, err)
-		}
 		if !invited(token, "bob@EXAMPLE.org") {
 			t.Error("whoever was invited is not")
 		}

@@ -68,9 +68,8 @@ func open(t testing.TB, change ...func(*door)) *door {
 	}
 	config := account.Defaults()
 	config.Mode = account.SignupOpen
-	accounts, err := accountplug.New(nil, &config)
-	must(err)
-	parts := []part.Part{accounts, New(Deps{})}
+	accounts := accountplug.New(nil, &config)
+	parts := []part.Part{accounts, New(&Deps{})}
 	schemas := []fs.FS{audit.Migrations, access.Migrations, jobs.Migrations, mail.Migrations}
 	for _, p := range parts {
 		schemas = append(schemas, p.Migrations)
@@ -113,9 +112,8 @@ func open(t testing.TB, change ...func(*door)) *door {
 	})
 	must(err)
 	t.Cleanup(func() { _ = people.Close(context.Background()) })
-	accounts, err = accountplug.New(people, &config)
-	must(err)
-	d.part = New(Deps{Tenants: d.tenants, Switcher: people, Access: d.access})
+	accounts = accountplug.New(people, &config)
+	d.part = New(&Deps{Tenants: d.tenants, Switcher: people, Access: d.access})
 	d.serve(handler, accounts, d.part)
 	running(t, d.db)
 	return d

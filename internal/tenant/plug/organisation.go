@@ -2,6 +2,7 @@ package plug
 
 import (
 	"net/url"
+	"slices"
 
 	"troth/internal/access"
 	"troth/internal/fault"
@@ -101,16 +102,22 @@ func (p plug) roles(r *web.Request) error {
 		}
 		data.Rows = append(data.Rows, each)
 	}
+	// What more roles have comes first: one reads down to the own limit.
+	slices.SortStableFunc(data.Rows, func(a, b row) int { return count(b.Has) - count(a.Has) })
 	return r.Page("tenant/roles", text.New("Roles"), data)
 }
 
-func holds(g access.Grant, role access.Role) bool {
-	for _, r := range g.Roles {
-		if r == role {
-			return true
+func count(has []bool) (n int) {
+	for _, each := range has {
+		if each {
+			n++
 		}
 	}
-	return false
+	return n
+}
+
+func holds(g access.Grant, role access.Role) bool {
+	return slices.Contains(g.Roles, role)
 }
 
 func (p plug) leaving(r *web.Request) (web.Confirmation, error) {

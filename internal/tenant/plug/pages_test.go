@@ -221,7 +221,7 @@ func TestInvitationPage(t *testing.T) {
 
 // The part has no gaps that would keep the program from starting.
 func TestPart(t *testing.T) {
-	p := New(Deps{})
+	p := New(&Deps{})
 	if err := web.Check(p.Routes); err != nil {
 		t.Error(err)
 	}

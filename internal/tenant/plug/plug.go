@@ -47,8 +47,8 @@ type Deps struct {
 type plug struct{ Deps }
 
 // New returns the part.
-func New(d Deps) part.Part {
-	p := plug{d}
+func New(d *Deps) part.Part {
+	p := plug{*d}
 	templates, err := fs.Sub(pages, "pages")
 	if err != nil {
 		panic(err) // cannot happen: the directory is embedded above
