@@ -86,7 +86,7 @@ func (c *conn) end() error {
 	case c.open > 0:
 		return errOpenRows
 	case sour != nil:
-		return errIgnored
+		return fmt.Errorf("%w: %w", errIgnored, sour)
 	}
 	return nil
 }

@@ -59,8 +59,8 @@ func waited(why error) error {
 // unavailable marks an error of the engine as one after which trying again
 // makes sense. Faults stay as they are.
 func unavailable(err error) error {
-	if fault.As(err) != nil {
-		return err
+	if f := fault.As(err); f != nil {
+		return f
 	}
 	return fault.Wrap(err, fault.Unavailable, "store.unavailable", "The database cannot be reached at the moment; try again shortly.")
 }

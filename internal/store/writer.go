@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -56,7 +55,7 @@ type turn struct {
 
 var (
 	errPanicked = errors.New("store: the transaction's function did not return")
-	errVanished = errors.New("the transaction ended before its commit")
+	errVanished = errors.New("store: SQLite gave the transaction up") // a full disk, an I/O error
 )
 
 func (s *sqliteDB) openWriter(ctx context.Context) (*writer, error) {
@@ -225,8 +224,8 @@ func (w *writer) give(t *turn) (kept bool, err error) {
 	t.start <- nil
 	<-w.ran
 	spoilt := w.raw.end()
-	if w.raw.Raw().GetAutocommit() { // SQLite itself gave up: disk full, I/O error
-		return false, errVanished
+	if w.raw.Raw().GetAutocommit() {
+		return false, errors.Join(errVanished, spoilt)
 	}
 	switch {
 	case t.err != nil || spoilt != nil:
@@ -273,12 +272,12 @@ func (w *writer) next(size int, began time.Time) *turn {
 	}
 }
 
-// giveUp undoes the batch and tells everyone in it.
+// giveUp undoes the batch and tells everyone in it: nothing of it is stored.
 func (w *writer) giveUp(members []*turn, err error) error {
 	if !w.raw.Raw().GetAutocommit() {
 		err = errors.Join(err, w.exec("ROLLBACK"))
 	}
-	told := fmt.Errorf("committing: %w", err)
+	told := unavailable(err)
 	if errors.Is(err, sqlite3.FULL) {
 		told = fault.Wrap(err, fault.Unavailable, "store.disk_full", "The disk is full, so nothing can be stored.")
 	}
