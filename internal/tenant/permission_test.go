@@ -17,7 +17,7 @@ func TestTableOfRolesIsTrue(t *testing.T) {
 		t.Fatal(err)
 	}
 	documented := map[access.Permission][]access.Role{}
-	for _, m := range regexp.MustCompile(`(?m)^//\t(tenant\.\w+) +([× ]+?)(?: {2,}\S.*)?$`).FindAllStringSubmatch(string(src), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^//\t(tenant\.\w+) +([× ]+)(?:\S.*)?$`).FindAllStringSubmatch(string(src), -1) {
 		documented[access.Permission(m[1])] = access.Roles()[:strings.Count(m[2], "×")]
 	}
 	n := 0
