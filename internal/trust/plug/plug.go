@@ -20,7 +20,7 @@ import (
 	"troth/internal/web"
 )
 
-//go:embed pages
+//go:embed pages/trust/*.html
 var pages embed.FS
 
 // Options are what the plug needs besides the claims.
@@ -46,18 +46,19 @@ type plug struct {
 }
 
 // New describes package trust to the rest of the house.
-func New(o Options) (part.Part, error) {
+func New(o Options) (part.Part, error) { return (&plug{Options: o}).part() }
+
+func (p *plug) part() (part.Part, error) {
 	own, err := fs.Sub(pages, "pages")
 	if err != nil {
 		return part.Part{}, err
 	}
-	p := &plug{Options: o}
 	out := part.Part{
 		Name: "trust", Migrations: trust.Migrations, Tables: trust.Tables, Events: trust.Events(),
 		Routes: p.routes(), Pages: own, Claims: p.claims(), Commands: commands(), Retention: retained,
 	}
-	if o.Trust != nil && o.Bench != nil {
-		out.Jobs = []jobs.Periodic{trust.Job(o.Trust, o.Bench)}
+	if p.Trust != nil && p.Bench != nil {
+		out.Jobs = []jobs.Periodic{trust.Job(p.Trust, p.Bench)}
 	}
 	return out, nil
 }
