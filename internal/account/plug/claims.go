@@ -42,7 +42,7 @@ func (p *plug) claims() []trust.Claim {
 				},
 				{
 					Name: "account.session_expiry", Version: 1, Period: time.Hour, Timeout: 45 * time.Second,
-					Method: "A synthetic person whose sessions live for two idle and five seconds in all signs in. A session that is used must go on, one that is left idle must be refused, and one that is used all the time must be refused after its absolute end.",
+					Method: "A synthetic person whose sessions live for two seconds idle and seven in all signs in. A session that is used must go on, one that is left idle must be refused, and one that is used all the time must be refused after its absolute end.",
 					Run:    p.checkExpiry,
 				},
 			},
