@@ -10,6 +10,7 @@ import (
 	"troth/internal/fault"
 	"troth/internal/keys"
 	"troth/internal/store"
+	"troth/internal/store/storetest"
 )
 
 // openRing opens the real keyring, as another process would.
@@ -88,6 +89,24 @@ func TestLifeOverTheRealKeyring(t *testing.T) {
 		if err := k.Health(ctx); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// The first key of a month is made inside of a transaction over the data.
+func TestCreateInsideOfATransaction(t *testing.T) {
+	dir := t.TempDir()
+	root, err := keys.CreateRoot(filepath.Join(dir, "root"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := keys.New(root, openRing(t, filepath.Join(dir, "keyring.db")), time.Now)
+	db := storetest.SQLite(t)
+	err = db.Write(t.Context(), func(tx *store.Tx) error {
+		tx.Unaudited("test")
+		return k.Create(tx.Context(), keys.MonthRef("audit", time.Now()), 32)
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 
