@@ -5,11 +5,14 @@ import (
 	"math"
 	"os"
 	"path"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"troth/internal/text"
 )
 
 // tokens reads the colours of the style sheet: name → light and dark.
@@ -216,3 +219,42 @@ func FuzzLint(f *testing.F) {
 
 // one is a file system with one template.
 func one(src string) fs.FS { return fstest.MapFS{"x/x.html": {Data: []byte(src)}} }
+
+// TestPartsPages holds the pages of all parts: their texts are translated,
+// they parse together, and what they name exists.
+func TestPartsPages(t *testing.T) {
+	dirs, err := filepath.Glob("../*/plug/pages")
+	if err != nil || len(dirs) == 0 {
+		t.Fatalf("no part has pages: %v", err)
+	}
+	var pages []fs.FS
+	for _, dir := range dirs {
+		pages = append(pages, os.DirFS(dir))
+		for _, f := range LintTemplates(os.DirFS(dir)) {
+			t.Errorf("%s/%s", dir, f)
+		}
+		err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			src, err := os.ReadFile(p)
+			for _, m := range regexp.MustCompile(`icon "([a-z]+)"`).FindAllStringSubmatch(string(src), -1) {
+				if icon(m[1]) == "" {
+					t.Errorf("%s draws the icon %s, which is not in the sprite", p, m[1])
+				}
+			}
+			for _, no := range []string{" style=", " onclick=", "<script", "<style", " action=\"\""} {
+				if strings.Contains(string(src), no) {
+					t.Errorf("%s has%s, which the content security policy forbids or HTML does not know", p, no)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := NewRenderer(text.English(), pages...); err != nil {
+		t.Error(err)
+	}
+}
