@@ -1,0 +1,290 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"path/filepath"
+	"time"
+
+	"troth/internal/access"
+	"troth/internal/account"
+	"troth/internal/audit"
+	"troth/internal/backup"
+	backupplug "troth/internal/backup/plug"
+	"troth/internal/cli"
+	"troth/internal/edge"
+	"troth/internal/fault"
+	"troth/internal/jobs"
+	"troth/internal/keys"
+	"troth/internal/mail"
+	"troth/internal/part"
+	"troth/internal/retention"
+	"troth/internal/secret"
+	"troth/internal/store"
+	"troth/internal/tenant"
+	"troth/internal/text"
+	"troth/internal/trust"
+	"troth/internal/web"
+)
+
+// Installation is one opened Troth: everything wired, nothing listening yet.
+type Installation struct {
+	set *Settings
+	log *slog.Logger
+	now func() time.Time
+
+	*data
+	audit    *audit.Log
+	access   *access.Access
+	mailer   *mail.Mailer
+	jobs     *jobs.Jobs
+	accounts *account.Accounts
+	tenants  *tenant.Tenants
+	trust    *trust.Trust
+	signer   *edge.Signer
+	edge     *edge.Edge
+	canary   *mail.Canary
+	smtp     *mail.SMTP       // nil without a mail server
+	devMail  *mail.DevMailbox // nil but in development without a mail server
+
+	certificates edge.Certificates
+	parts        []part.Part
+	stop         func() error // ends what Bench started; nil if nothing was
+}
+
+// options are what can differ between the installations of one process.
+type options struct {
+	now    func() time.Time
+	log    *slog.Logger
+	faults faults
+	// cheap makes password hashes cheap: for chains that live for seconds.
+	hashing account.Hashing
+}
+
+// open wires an installation over the settings and prepares it to serve. What
+// it opened is closed again when it fails.
+func open(ctx context.Context, set *Settings, o options) (*Installation, error) {
+	in := &Installation{set: set, now: o.now, log: o.log}
+	var err error
+	if in.data, err = openData(ctx, set, in.now, o.faults); err != nil {
+		return nil, err
+	}
+	for _, step := range []func(context.Context, options) error{
+		in.migrate, in.openLog, in.openPeople, in.openTrust, in.openDoor,
+	} {
+		if err := step(ctx, o); err != nil {
+			return nil, errors.Join(err, in.data.close())
+		}
+	}
+	return in, nil
+}
+
+// migrate brings the schema up to date. The parts describe themselves before
+// anything of them is open.
+func (in *Installation) migrate(ctx context.Context, _ options) error {
+	in.parts = in.list()
+	if err := part.Check(in.parts); err != nil {
+		return fmt.Errorf("this program has gaps, so it does not start: %w", err)
+	}
+	return in.db.Migrate(ctx, migrations(in.parts)...)
+}
+
+func (in *Installation) openLog(_ context.Context, _ options) (err error) {
+	in.audit, err = audit.New(in.db, in.keys, audit.Options{
+		Origin: host(in.set.site.Origin), Published: in.publishedPath(), Now: in.now, Log: in.log,
+		Types: part.All(in.parts, func(p part.Part) []audit.Type { return p.Events }),
+	})
+	if err != nil {
+		return err
+	}
+	grants, err := in.grants()
+	if err != nil {
+		return err
+	}
+	in.access, err = access.New(in.db, grants, tenant.Roles{}, in.audit, in.now)
+	return err
+}
+
+// grants are the permissions of the parts and those of the application.
+func (in *Installation) grants() ([]access.Grant, error) {
+	names := map[string][]string{}
+	for _, p := range in.set.permissions {
+		if _, twice := names[p.Name]; twice {
+			return nil, invalid("permission", "The permission %q stands twice in the configuration.", p.Name)
+		}
+		names[p.Name] = p.Roles
+	}
+	var reserved []string
+	for _, p := range in.parts {
+		reserved = append(reserved, p.Name)
+	}
+	own, err := access.Application(names, reserved...)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Invalid, "app.permission", "The permissions of the configuration cannot be used: %v.", err)
+	}
+	return append(part.All(in.parts, func(p part.Part) []access.Grant { return p.Permissions }), own...), nil
+}
+
+func (in *Installation) openPeople(ctx context.Context, o options) (err error) {
+	in.jobs = jobs.New(in.db, in.now, in.log)
+	if err := in.openMail(ctx); err != nil {
+		return err
+	}
+	in.tenants = tenant.New(tenant.Options{
+		DB: in.db, Keys: in.keys, Log: in.audit, Access: in.access, Mail: in.mailer,
+		People: people{in}, Origin: in.set.site.Origin, Now: in.now,
+	})
+	in.accounts, err = account.Open(ctx, account.Options{
+		DB: in.db, Keys: in.keys, Log: in.audit, Access: in.access, Roles: tenant.Roles{}, Post: in.mailer,
+		Founder: in.tenants, Inviter: in.tenants, Leaver: in.tenants,
+		Config: in.set.account, Origin: in.set.site.Origin, Hashing: o.hashing, Now: in.now, Logger: in.log,
+	})
+	return err
+}
+
+// openTrust lists the parts again, now with everything that they work with,
+// and opens the trust page over their claims.
+func (in *Installation) openTrust(ctx context.Context, _ options) (err error) {
+	in.parts = in.list()
+	in.trust, err = trust.New(ctx, in.db, in.audit, in.keys, part.All(in.parts, func(p part.Part) []trust.Claim { return p.Claims }), trust.Options{
+		Origin: in.set.site.Origin, Build: version, Environment: map[string]string{"environment": in.set.site.Environment}, Now: in.now, Log: in.log,
+	})
+	if err != nil {
+		return err
+	}
+	in.parts = in.list()
+	in.jobs.Add(part.All(in.parts, func(p part.Part) []jobs.Periodic { return p.Jobs })...)
+	in.jobs.AddQueue(part.All(in.parts, func(p part.Part) []jobs.Queue { return p.Queues })...)
+	in.jobs.Add(retention.Jobs(in.db, part.All(in.parts, func(p part.Part) []retention.Rule { return p.Retention }), in.now, in.log)...)
+	return nil
+}
+
+// openDoor makes certificates, the signer of assertions, and the front door.
+func (in *Installation) openDoor(ctx context.Context, _ options) (err error) {
+	site := in.set.site
+	if in.certificates, err = in.openCertificates(ctx); err != nil {
+		return err
+	}
+	in.signer, err = edge.OpenSigner(ctx, edge.SignerOptions{
+		Issuer: site.Origin, Audience: site.Audience, Keys: in.keys, Book: edge.InStore(in.db, in.audit), Profiles: profiles{in}, Now: in.now,
+	})
+	if err != nil {
+		return err
+	}
+	in.parts = in.list() // the routes of the front door's own part need the signer
+	renderer, err := web.NewRenderer(text.English(), pagesOf(in.parts)...)
+	if err != nil {
+		return err
+	}
+	renderer.Service, renderer.Menus, renderer.Now = site.Service, menus{in}, in.now
+	renderer.Nav = part.All(in.parts, func(p part.Part) []web.NavItem { return p.Nav })
+	if renderer.FlashKey, err = in.flashKey(ctx); err != nil {
+		return err
+	}
+	upstream, err := in.set.upstream()
+	if err != nil {
+		return err
+	}
+	proxies, err := in.set.trusted()
+	if err != nil {
+		return err
+	}
+	in.edge, err = edge.New(edge.Options{
+		Origin: site.Origin, Hosts: site.Hosts, Upstream: upstream, AppRoutes: in.set.appRoutes(),
+		Routes:         append(part.All(in.parts, func(p part.Part) []web.Route { return p.Routes }), web.AssetRoute()),
+		Authenticators: part.All(in.parts, func(p part.Part) []web.Authenticator { return p.Authenticators }),
+		Web:            web.Deps{Renderer: renderer, Refused: in.refused, Now: in.now, Log: in.log},
+		Known:          in.access.Known, Signer: in.signer, Audit: edge.Audited(in.audit), Certificates: in.certificates,
+		Depends: in.depends(), TrustedProxies: proxies, Log: in.log, Now: in.now,
+	})
+	return err
+}
+
+// depends is what must be reachable, or else every request is refused.
+func (in *Installation) depends() []edge.Dependency {
+	return []edge.Dependency{
+		{Name: "store", Check: in.db.Ping},
+		{Name: "keys", Check: in.keys.Health},
+		{Name: "log", Check: func(context.Context) error { return in.audit.Healthy() }},
+	}
+}
+
+func (in *Installation) openCertificates(ctx context.Context) (edge.Certificates, error) {
+	if in.set.tls.CertificateFile != "" {
+		return edge.CertificateFiles(in.set.tls.CertificateFile, in.set.tls.KeyFile, in.now)
+	}
+	return edge.LocalAuthority(ctx, in.keys, in.authorityPath(), in.set.site.Hosts, in.now)
+}
+
+// flashKey is the same on all nodes, so that a message set on one is shown by
+// another.
+func (in *Installation) flashKey(ctx context.Context) (secret.Bytes, error) {
+	ref := keys.ServiceRef("flash")
+	if err := in.keys.Create(ctx, ref, 32); err != nil {
+		return secret.Bytes{}, fmt.Errorf("making the key of messages: %w", err)
+	}
+	return in.keys.Secret(ctx, ref)
+}
+
+// refused writes to the log that a page was denied to somebody.
+func (in *Installation) refused(r *web.Request, denied *fault.Error) error {
+	return in.access.Refused(r.Context(), r.Subject, access.Permission(r.Needs()))
+}
+
+// BackupSource is the installation as package backup copies it.
+func (in *Installation) BackupSource() backup.Source {
+	return backup.Source{
+		DB: in.db, Ring: in.ring, Keys: in.keys, Root: in.root, Log: in.audit,
+		Build: version, Now: in.now, Slog: in.log, DatabaseKey: databaseRef,
+	}
+}
+
+// placesFor says where the configuration puts a restored installation.
+func placesFor(env *cli.Env) (backupplug.Place, error) {
+	set, err := settingsFor(env, nil)
+	if err != nil {
+		return backupplug.Place{}, err
+	}
+	p := backupplug.Place{Data: set.Data, Root: set.rootDir(), DatabaseKey: databaseRef}
+	if p.RingURL, err = set.keyringURL(); err != nil {
+		return p, err
+	}
+	p.StoreURL, err = set.storeURL()
+	return p, err
+}
+
+// host is the host of the origin, without the port.
+func host(origin string) string {
+	u, err := url.Parse(origin)
+	if err != nil {
+		return origin
+	}
+	return u.Hostname()
+}
+
+// publishedPath is where the last published checkpoint is kept outside of the
+// database, so that a database that was taken back is noticed.
+func (in *Installation) publishedPath() string { return filepath.Join(in.set.Data, "checkpoint") }
+
+// Close writes what is still held in memory and closes the data.
+func (in *Installation) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	var stopped error
+	if in.stop != nil {
+		stopped = in.stop()
+	}
+	return errors.Join(stopped, in.accounts.Close(ctx), in.audit.Flush(ctx), in.data.close())
+}
+
+// What commands and plugs ask an opened installation for, by one-method
+// interfaces of their own.
+func (in *Installation) Accounts() *account.Accounts { return in.accounts }
+func (in *Installation) Tenants() *tenant.Tenants    { return in.tenants }
+func (in *Installation) Audit() *audit.Log           { return in.audit }
+func (in *Installation) Trust() *trust.Trust         { return in.trust }
+func (in *Installation) Keys() *keys.Keys            { return in.keys }
+func (in *Installation) Store() *store.DB            { return in.db }

@@ -1,0 +1,34 @@
+package app
+
+import (
+	"context"
+
+	"troth/internal/mail"
+)
+
+// openMail makes the way out for messages: the canary's stay in this process;
+// the others go to the mail server, or, in development without one, to a page.
+func (in *Installation) openMail(context.Context) error {
+	in.canary = mail.NewCanary(in.now)
+	routes := []mail.Route{{Domain: mail.CanaryDomain, Transport: in.canary, Here: true}}
+	switch {
+	case in.set.mail.Configured():
+		smtp, err := in.set.mail.SMTP()
+		if err != nil {
+			return err
+		}
+		in.smtp = smtp
+		routes = append(routes, mail.Route{Transport: smtp})
+	case in.set.site.Environment == development:
+		in.devMail = mail.NewDevMailbox(in.db, in.keys, in.now)
+		routes = append(routes, mail.Route{Transport: in.devMail})
+	}
+	var err error
+	in.mailer, err = mail.New(in.db, in.keys, in.jobs, mail.Options{
+		From: in.set.mail.Sender(), Routes: routes, Now: in.now, Log: in.log,
+		Failed: func(f mail.Failure) {
+			in.log.Error("a message was given up", "mail", f.Mail, "kind", f.Kind, "attempts", f.Attempts, "error", f.Err)
+		},
+	})
+	return err
+}

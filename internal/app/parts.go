@@ -1,0 +1,76 @@
+package app
+
+import (
+	"io/fs"
+
+	accessplug "troth/internal/access/plug"
+	accountplug "troth/internal/account/plug"
+	auditplug "troth/internal/audit/plug"
+	backupplug "troth/internal/backup/plug"
+	"troth/internal/edge"
+	"troth/internal/jobs"
+	keysplug "troth/internal/keys/plug"
+	mailplug "troth/internal/mail/plug"
+	"troth/internal/part"
+	"troth/internal/retention"
+	"troth/internal/store"
+	tenantplug "troth/internal/tenant/plug"
+	trustplug "troth/internal/trust/plug"
+)
+
+// list is the one slice of parts: adding a capability is a folder and a line
+// here. It is asked for before anything is open too, for what a part says
+// about itself: commands, tables, permissions, events, configuration.
+func (in *Installation) list() []part.Part {
+	return []part.Part{
+		foundation(),
+		keysplug.New(keysplug.Deps{Keys: in.keyring(), DB: in.store(), Data: in.set.Data, Skip: []string{in.set.rootDir()}, Backup: in.backupForCheck}),
+		sure(auditplug.New(in.audit, &in.set.log, in.now)),
+		accessplug.New(),
+		mailplug.New(mailplug.Deps{Mailer: in.mailer, SMTP: in.smtp, Dev: in.devMail}),
+		sure(trustplug.New(trustplug.Options{Trust: in.Trust, Bench: in.bench, CA: in.set.authority()})),
+		accountplug.New(in.accounts, &in.set.account),
+		tenantplug.New(&tenantplug.Deps{Tenants: in.tenants, Switcher: in.accounts, Access: in.access}),
+		{Name: "edge", Migrations: edge.Migrations, Tables: edge.Tables, Events: edge.Events, Retention: []retention.Rule{{Table: "edge_assertion_key", Keep: "x."}}},
+		backupplug.New(backupplug.Deps{Source: in, Places: placesFor, Now: in.now}),
+	}
+}
+
+// foundation is what the floors without a plug of their own bring.
+func foundation() part.Part {
+	return part.Part{
+		Name:   "foundation",
+		Tables: []string{"job", "store_change"},
+		Retention: []retention.Rule{
+			{Table: "job", Keep: "Until the work is done or given up, and then for a week, so that its failure can be looked into. Payloads hold identifiers only."},
+			{Table: "store_change", Keep: "For minutes: a change that every node has read is of no use any more."},
+		},
+	}
+}
+
+func migrations(parts []part.Part) []fs.FS {
+	dirs := []fs.FS{store.Migrations, jobs.Migrations}
+	for _, p := range parts {
+		if p.Migrations != nil {
+			dirs = append(dirs, p.Migrations)
+		}
+	}
+	return dirs
+}
+
+func pagesOf(parts []part.Part) []fs.FS {
+	var dirs []fs.FS
+	for _, p := range parts {
+		if p.Pages != nil {
+			dirs = append(dirs, p.Pages)
+		}
+	}
+	return dirs
+}
+
+func sure(p part.Part, err error) part.Part {
+	if err != nil {
+		panic(err)
+	}
+	return p
+}

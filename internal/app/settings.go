@@ -1,0 +1,281 @@
+package app
+
+import (
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"troth/internal/account"
+	auditplug "troth/internal/audit/plug"
+	"troth/internal/config"
+	"troth/internal/edge"
+	"troth/internal/fault"
+	"troth/internal/mail"
+)
+
+// The environments.
+const (
+	development = "development" // local authority, mail page, everything in one directory
+	production  = "production"  // refuses to start without the real things
+)
+
+// site is the top of troth.toml.
+type site struct {
+	Environment    string   `toml:"environment" doc:"development: a local certificate authority and a page that shows mail. production: refuses to start without a certificate, an SMTP server and a root key outside of the data directory."`
+	Service        string   `toml:"service" doc:"The name of your service, as people read it on pages and in mails."`
+	Listen         string   `toml:"listen" doc:"The address and port on which the front door listens."`
+	Origin         string   `toml:"origin" doc:"What browsers see, as in https://app.example.com. Empty: https://localhost and the port of listen."`
+	Hosts          []string `toml:"hosts" doc:"Further host names under which the front door is reached."`
+	Upstream       string   `toml:"upstream" doc:"Your application: http://127.0.0.1:3000, https://…, or unix:/path/to/socket. Empty: only Troth's own pages."`
+	Audience       string   `toml:"audience" doc:"What your application expects as \"aud\" in Troth-Assertion. Empty: the origin."`
+	TrustedProxies []string `toml:"trusted_proxies" doc:"Addresses or networks of proxies before Troth, whose X-Forwarded-For is believed."`
+	RedirectHTTP   string   `toml:"redirect_http" doc:"An address such as :80 on which plain HTTP is answered with a redirect to the origin. Empty: none."`
+}
+
+// tlsFiles is the section [tls].
+type tlsFiles struct {
+	CertificateFile string `toml:"certificate_file" doc:"PEM file with the certificate and its chain; reloaded when it changes. Empty: the local authority (development only)."`
+	KeyFile         string `toml:"key_file" doc:"PEM file with its private key."`
+}
+
+// storage is the section [store].
+type storage struct {
+	URL     string `toml:"url" doc:"Empty: an encrypted SQLite database in the data directory. Or postgres://USER@HOST/DATABASE; several hosts and target_session_attrs=read-write find the writable server. The password belongs into password_file or ~/.pgpass."`
+	URLFile string `toml:"url_file" doc:"A file that holds the URL instead, when it contains a password."`
+}
+
+// hierarchy is the section [keys].
+type hierarchy struct {
+	Root           string `toml:"root" doc:"The directory of the root key files. Empty: root/ in the data directory; in production it must lie elsewhere, so that a copy of the data opens nothing."`
+	KeyringURL     string `toml:"keyring_url" doc:"The keyring, which holds wrapped keys only. Empty: keyring.db in the data directory. With Postgres, several nodes share a postgres:// URL of its own database."`
+	KeyringURLFile string `toml:"keyring_url_file" doc:"A file that holds the URL instead."`
+}
+
+// route is one [[route]].
+type route struct {
+	Path   string `toml:"path" doc:"a path of your application and everything below it; the longest wins"`
+	Access string `toml:"access" doc:"public, signed-in, or the name of a permission"`
+}
+
+// permission is one [[permission]].
+type permission struct {
+	Name  string   `toml:"name" doc:"as your application calls it, such as note.write"`
+	Roles []string `toml:"roles" doc:"the lowest role that has it is enough: owner, admin, member or viewer"`
+}
+
+// Settings is a whole troth.toml.
+type Settings struct {
+	Data string // the data directory; never in the file
+
+	site        site
+	tls         tlsFiles
+	store       storage
+	keys        hierarchy
+	account     account.Config
+	mail        mail.Config
+	log         auditplug.Config
+	routes      []route
+	permissions []permission
+}
+
+// defaults are the settings of a development installation that sets nothing.
+func defaults(data string) *Settings {
+	s := &Settings{
+		Data: data, account: account.Defaults(), mail: mail.Defaults(), log: auditplug.Defaults(),
+		site: site{Environment: development, Service: "Troth", Listen: "127.0.0.1:8443"},
+	}
+	return s
+}
+
+// sections describes all keys, in the order of the commented file.
+func (s *Settings) sections() []config.Section {
+	list := []config.Section{
+		{Doc: "Troth. Every key stands here with its sentence; a line that begins with # shows the default. “troth config check” reads this file as “troth serve” does.", Value: &s.site, Check: s.checkSite},
+		{Name: "tls", Doc: "Where the certificate comes from.", Value: &s.tls, Check: s.checkTLS},
+		{Name: "store", Doc: "Where the data is kept.", Value: &s.store},
+		{Name: "keys", Doc: "Where the keys are kept.", Value: &s.keys},
+	}
+	list = append(list, s.account.Sections()...)
+	list = append(list, s.mail.Sections()...)
+	list = append(list, s.log.Sections()...)
+	return append(list,
+		config.Section{Name: "route", Doc: "Who may reach which part of your application. What no route covers needs a signed-in person.", Value: &s.routes},
+		config.Section{Name: "permission", Doc: "Permissions of your application, by role. They arrive in Troth-Assertion, and a [[route]] can ask for them.", Value: &s.permissions},
+	)
+}
+
+// load reads the file (if there is one) and the environment, lets the flags
+// change them, and checks all.
+func (s *Settings) load(file string, environ []string, change func(*Settings)) error {
+	probe := defaults(s.Data) // the environment decides some defaults, so it is read first
+	if err := config.Load(file, environ, probe.sections()...); err != nil {
+		return err
+	}
+	s.adapt(probe.site.Environment)
+	if err := config.Load(file, environ, s.sections()...); err != nil {
+		return err
+	}
+	if change != nil {
+		change(s)
+		if err := s.checkSite(); err != nil {
+			return err
+		}
+	}
+	if s.site.Origin == "" {
+		_, port, _ := strings.Cut(s.site.Listen, ":")
+		if i := strings.LastIndexByte(s.site.Listen, ':'); i >= 0 {
+			port = s.site.Listen[i+1:]
+		}
+		s.site.Origin = "https://localhost:" + port
+	}
+	s.site.Origin = strings.TrimSuffix(s.site.Origin, "/")
+	return s.checkProduction()
+}
+
+// adapt sets the defaults that differ by environment: signing up is open where
+// one tries things out, and by invitation where real people are.
+func (s *Settings) adapt(environment string) {
+	s.account.Mode = account.SignupInvite
+	if environment == development {
+		s.account.Mode = account.SignupOpen
+	}
+}
+
+// file is the path of the configuration to read: the one named, or troth.toml
+// in the data directory if there is one.
+func file(named, data string) string {
+	if named != "" {
+		return named
+	}
+	path := filepath.Join(data, "troth.toml")
+	if _, err := os.Stat(path); err != nil {
+		return ""
+	}
+	return path
+}
+
+func (s *Settings) checkSite() error {
+	if s.site.Environment != development && s.site.Environment != production {
+		return invalid("environment", "environment is %q; choose development or production.", s.site.Environment)
+	}
+	if _, err := s.upstream(); err != nil {
+		return err
+	}
+	_, err := s.trusted()
+	return err
+}
+
+func (s *Settings) checkTLS() error {
+	if (s.tls.CertificateFile == "") != (s.tls.KeyFile == "") {
+		return invalid("tls.key_file", "tls.certificate_file and tls.key_file belong together: set both, or neither.")
+	}
+	return nil
+}
+
+// checkProduction refuses what is good enough only for trying out.
+func (s *Settings) checkProduction() error {
+	if s.site.Environment != production {
+		return nil
+	}
+	switch root := s.rootDir(); {
+	case s.tls.CertificateFile == "":
+		return invalid("tls.certificate_file", "In production Troth needs a certificate that browsers trust: set tls.certificate_file and tls.key_file. The local authority is for development.")
+	case !s.mail.Configured():
+		return invalid("mail.host", "In production Troth needs an SMTP server for confirmations and invitations: set mail.host and mail.from. The mail page is for development.")
+	case within(root, s.Data):
+		return invalid("keys.root", "In production the root key must lie outside of the data directory, so that a copy of the data opens nothing: set keys.root to a directory elsewhere, such as /etc/troth/root, and move the files of %s there.", root)
+	}
+	return nil
+}
+
+func (s *Settings) rootDir() string {
+	if s.keys.Root != "" {
+		return s.keys.Root
+	}
+	return filepath.Join(s.Data, "root")
+}
+
+// within reports whether a path lies in a directory, links resolved.
+func within(path, dir string) bool {
+	resolve := func(p string) string {
+		if abs, err := filepath.Abs(p); err == nil {
+			p = abs
+		}
+		if real, err := filepath.EvalSymlinks(p); err == nil {
+			p = real
+		}
+		return p
+	}
+	rel, err := filepath.Rel(resolve(dir), resolve(path))
+	return err != nil || rel == "." || !strings.HasPrefix(rel, "..")
+}
+
+// authority is the file of the local authority's certificate, or "" when the
+// certificate is one that everybody trusts.
+func (s *Settings) authority() string {
+	if s.tls.CertificateFile != "" {
+		return ""
+	}
+	return filepath.Join(s.Data, "ca.pem")
+}
+
+func (s *Settings) upstream() (*url.URL, error) {
+	if s.site.Upstream == "" {
+		return nil, nil
+	}
+	u, err := url.Parse(s.site.Upstream)
+	if err != nil || u.User != nil || !(u.Scheme == "unix" && u.Path != "" || (u.Scheme == "http" || u.Scheme == "https") && u.Host != "") {
+		return nil, invalid("upstream", "upstream is %q; write it as http://127.0.0.1:3000, https://host or unix:/path/to/socket.", s.site.Upstream)
+	}
+	return u, nil
+}
+
+func (s *Settings) trusted() ([]netip.Prefix, error) {
+	var list []netip.Prefix
+	for _, t := range s.site.TrustedProxies {
+		p, err := netip.ParsePrefix(t)
+		if err != nil {
+			a, err := netip.ParseAddr(t)
+			if err != nil {
+				return nil, invalid("trusted_proxies", "trusted_proxies holds %q; write addresses or networks, as in 10.0.0.7 or 10.0.0.0/24.", t)
+			}
+			p = netip.PrefixFrom(a, a.BitLen())
+		}
+		list = append(list, p.Masked())
+	}
+	return list, nil
+}
+
+func (s *Settings) appRoutes() []edge.AppRoute {
+	var list []edge.AppRoute
+	for _, r := range s.routes {
+		list = append(list, edge.AppRoute{Path: r.Path, Access: r.Access})
+	}
+	return list
+}
+
+// secretURL is a URL from the file itself or from a secret file.
+func secretURL(key, value, path, otherwise string) (string, error) {
+	if path != "" {
+		s, err := config.ReadSecret(key, path)
+		return s.Reveal(), err
+	}
+	if value != "" {
+		return value, nil
+	}
+	return otherwise, nil
+}
+
+func (s *Settings) storeURL() (string, error) {
+	return secretURL("store.url_file", s.store.URL, s.store.URLFile, "sqlite:"+filepath.Join(s.Data, "troth.db"))
+}
+
+func (s *Settings) keyringURL() (string, error) {
+	return secretURL("keys.keyring_url_file", s.keys.KeyringURL, s.keys.KeyringURLFile, "sqlite:"+filepath.Join(s.Data, "keyring.db"))
+}
+
+func invalid(key, format string, args ...any) error {
+	return fault.New(fault.Invalid, "app.setting", format, args...).On(key)
+}
