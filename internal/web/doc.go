@@ -29,7 +29,8 @@
 //
 // # What it is not for
 //
-// It limits no rates and forwards nothing: that is package edge. It knows no
+// It limits no rates and forwards nothing: that is package edge, which renders
+// its own refusals with [Refuse] and [WithStatus]. It knows no
 // account and no tenant: names for the header come through [Menus].
 //
 // # How to write a page

@@ -24,6 +24,10 @@ type refusal struct {
 	fault  *fault.Error
 }
 
+// WithStatus is a fault with a status of HTTP that no kind of fault stands for:
+// 502, 421. It is rendered like any other.
+func WithStatus(status int, f *fault.Error) error { return refusal{status, f} }
+
 // Error is the sentence of the fault.
 func (r refusal) Error() string { return r.fault.Error() }
 

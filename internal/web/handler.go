@@ -35,13 +35,8 @@ var errUnavailable = fault.New(fault.Unavailable, "web.unavailable",
 // recovers from panics and writes one line to the log.
 func Handler(route Route, deps Deps) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
-		start := deps.Now()
-		rec := &recorder{ResponseWriter: w}
-		r := &Request{Request: hr, W: rec, Now: start, route: route, deps: deps}
-		r.identify()
-		protect(rec.Header(), hr, route.Redact)
-		rec.Header().Set("Request-Id", string(r.ID))
-		defer func() { r.logLine(rec, deps.Now().Sub(start)) }()
+		r := begin(w, hr, route, deps)
+		defer r.logLine()
 		defer func() {
 			if p := recover(); p != nil {
 				if p == http.ErrAbortHandler {
@@ -54,6 +49,28 @@ func Handler(route Route, deps Deps) http.Handler {
 			r.fail(err)
 		}
 	})
+}
+
+// Refuse answers a request that reached no route, with an error: what is
+// before the routes uses it, so that its refusals look and are logged like
+// those of a page. Neither the body nor the origin of the request matters.
+func Refuse(w http.ResponseWriter, hr *http.Request, deps Deps, err error) {
+	r := begin(w, hr, Route{Method: "*", Path: "(refused)", Public: "whoever is refused is told why", Redact: true}, deps)
+	defer r.logLine()
+	if aerr := r.authenticate(); aerr != nil {
+		r.Subject = access.Nobody(r.Subject.Context) // the page is the same without a name on it
+	}
+	r.fail(err)
+}
+
+// begin makes the Request of an HTTP request and sets what every answer carries.
+func begin(w http.ResponseWriter, hr *http.Request, route Route, deps Deps) *Request {
+	rec := &recorder{ResponseWriter: w}
+	r := &Request{Request: hr, W: rec, Now: deps.Now(), route: route, deps: deps}
+	r.identify()
+	protect(rec.Header(), hr, route.Redact)
+	rec.Header().Set("Request-Id", string(r.ID))
+	return r
 }
 
 // identify finds out all that is known about a request before anybody is
@@ -126,14 +143,15 @@ func (r *Request) authenticate() error {
 // logLine writes what was asked and answered: never a query, and for a path
 // that holds a token only its pattern. The address of the client is personal
 // and stands in the sealed access log, not here.
-func (r *Request) logLine(rec *recorder, took time.Duration) {
+func (r *Request) logLine() {
+	rec, _ := r.W.(*recorder)
 	level := slog.LevelInfo
 	if rec.status >= 500 {
 		level = slog.LevelError
 	}
 	r.deps.Log.LogAttrs(r.Context(), level, "request",
 		slog.String("request", string(r.ID)), slog.String("method", r.Method), slog.String("path", r.logPath()),
-		slog.Int("status", rec.status), slog.Int64("bytes", rec.bytes), slog.Duration("took", took),
+		slog.Int("status", rec.status), slog.Int64("bytes", rec.bytes), slog.Duration("took", r.deps.Now().Sub(r.Now)),
 		slog.String("account", string(r.Subject.Account)), slog.String("tenant", string(r.Subject.Tenant)))
 }
 

@@ -442,3 +442,32 @@ func TestRouteURL(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestRefuse: what stands before the routes refuses with the same page, the
+// same document and the same line in the log, whatever the request was.
+func TestRefuse(t *testing.T) {
+	var log bytes.Buffer
+	deps := frame(t, failing{errors.New("the store is gone")})
+	deps.Log = slog.New(slog.NewJSONHandler(&log, nil))
+	err := WithStatus(http.StatusBadGateway, fault.New(fault.Unavailable, "x.upstream", "The application does not answer."))
+	for _, page := range []bool{true, false} {
+		r := httptest.NewRequest("POST", "/notes/s3cret?x=1", strings.NewReader("{}"))
+		r.Header.Set("Cookie", "a=b")
+		if page {
+			r.Header.Set("Accept", "text/html")
+		}
+		w := httptest.NewRecorder()
+		Refuse(w, r, deps, err)
+		if w.Code != http.StatusBadGateway || !strings.Contains(w.Body.String(), "The application does not answer.") || w.Header().Get("Content-Security-Policy") == "" {
+			t.Errorf("status %d: %s", w.Code, w.Body)
+		}
+		if page {
+			inspect(t, w.Body.String())
+		} else if p := problemOf(t, w); p.Code != "x.upstream" || !strings.Contains(log.String(), p.Reference) {
+			t.Errorf("the document is %+v", p)
+		}
+	}
+	if strings.Contains(log.String(), "s3cret") {
+		t.Error("a path of the application stands in the log")
+	}
+}
