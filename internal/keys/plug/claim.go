@@ -153,6 +153,7 @@ func (p plug) searchFiles(ctx context.Context, look *trust.Look, name, dir strin
 		return err
 	}
 	look.That(backup > 0 && !s.found[0], fmt.Sprintf("the name in a backup taken now (%s)", size(s.bytes)), "not found", said(s.found[0], "found", "not found"))
+	inBackup := s.found[len(s.found)-1] // the key, if there is one
 
 	s = newSearch(needles...)
 	files, err := s.tree(ctx, p.Data, append(p.Skip, dir))
@@ -161,7 +162,8 @@ func (p plug) searchFiles(ctx context.Context, look *trust.Look, name, dir strin
 	}
 	look.That(files > 0 && !s.found[0], fmt.Sprintf("the name in the files of the data directory (%s)", size(s.bytes)), "not found", said(s.found[0], "found", "not found"))
 	if len(needles) > 1 {
-		look.That(!s.found[1], "the key of the database in those files", "not found", said(s.found[1], "found", "not found"))
+		found := s.found[1] || inBackup
+		look.That(!found, "the key of the database in those files and in the backup", "not found", said(found, "found", "not found"))
 	}
 	if err := p.header(look); err != nil {
 		return err
