@@ -395,3 +395,18 @@ func TestAssets(t *testing.T) {
 		}
 	}
 }
+
+// TestReturnToOfForm: the field of the form wins over the query, and neither
+// leads away from here.
+func TestReturnToOfForm(t *testing.T) {
+	for body, want := range map[string]string{
+		"return_to=%2Fnotes": "/notes", "": "/from-the-query", "return_to=https%3A%2F%2Fevil.com": "/-/account/",
+	} {
+		_, _ = call(t, Route{Public: "x", Many: []string{"id"}, Handle: func(r *Request) error {
+			if got := r.ReturnTo("/-/account/"); got != want || len(r.Values("id")) != strings.Count(body, "id=") || r.WantsJSON() {
+				t.Errorf("%s: %s, want %s", body, got, want)
+			}
+			return ok(r)
+		}}, frame(t), post("/-/x?return_to=/from-the-query", body))
+	}
+}
