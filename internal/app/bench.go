@@ -52,8 +52,8 @@ func (in *Installation) admit(ctx context.Context) (string, error) {
 	return link.Reveal()[len(in.set.site.Origin):], nil
 }
 
-// backupForCheck takes a backup into an empty directory, as the operator does.
+// backupForCheck writes a backup into an empty directory, as the operator does.
 func (in *Installation) backupForCheck(ctx context.Context, dir string) error {
-	_, err := backup.Take(ctx, checker(), dir, in.BackupSource(), func(string, int, int) {})
+	_, err := backup.Rehearse(ctx, checker(), dir, in.BackupSource(), func(string, int, int) {})
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"troth/internal/access"
@@ -229,9 +230,16 @@ func (in *Installation) flashKey(ctx context.Context) (secret.Bytes, error) {
 	return in.keys.Secret(ctx, ref)
 }
 
-// refused writes to the log that a page was denied to somebody.
+// refused writes to the log that a route, or a rule of all routes, refused
+// somebody. What a domain method refuses it has recorded itself.
 func (in *Installation) refused(r *web.Request, denied *fault.Error) error {
-	return in.access.Refused(r.Context(), r.Subject, access.Permission(r.Needs()))
+	if needs := r.Needs(); needs != "" && !r.Subject.May(needs) {
+		return in.access.Refused(r.Context(), r.Subject, needs)
+	}
+	if strings.HasPrefix(denied.Code, "web.") {
+		return in.access.Refused(r.Context(), r.Subject, access.Permission(denied.Code))
+	}
+	return nil
 }
 
 // BackupSource is the installation as package backup copies it.

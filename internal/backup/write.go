@@ -24,6 +24,16 @@ import (
 // directory is made if need be. fault.Invalid is a directory that cannot be
 // written; whatever goes wrong, no directory is left that looks like a backup.
 func Take(ctx context.Context, by access.Subject, dir string, s Source, progress Progress) (Result, error) {
+	r, err := Rehearse(ctx, by, dir, s, progress)
+	if err != nil {
+		return r, err
+	}
+	return r, record(ctx, s.DB, s.Log, by, s.Now(), "backup.taken", map[string]string{"bytes": fmt.Sprint(r.Bytes())})
+}
+
+// Rehearse is Take without the record: for a check that throws the backup away,
+// which must not pass for one that exists.
+func Rehearse(ctx context.Context, by access.Subject, dir string, s Source, progress Progress) (Result, error) {
 	if err := onHost(by); err != nil {
 		return Result{}, err
 	}
@@ -51,8 +61,7 @@ func Take(ctx context.Context, by access.Subject, dir string, s Source, progress
 	if err := syncDir(dir); err != nil {
 		return Result{}, err
 	}
-	r := Result{Dir: final, Manifest: m}
-	return r, record(ctx, s.DB, s.Log, by, s.Now(), "backup.taken", map[string]string{"bytes": fmt.Sprint(r.Bytes())})
+	return Result{Dir: final, Manifest: m}, nil
 }
 
 func (s Source) write(ctx context.Context, dir string, at time.Time, progress Progress) (verify.Manifest, error) {
