@@ -18,21 +18,28 @@ import (
 
 const hidden = "[secret]"
 
-// String is a text that never prints.
-type String struct{ v string }
+// String is a text that never prints. The text stands behind a pointer because
+// package fmt calls no methods on unexported fields: a struct that holds a
+// String shows an address there.
+type String struct{ v *string }
 
 // Of wraps a text.
-func Of(v string) String { return String{v} }
+func Of(v string) String { return String{&v} }
 
 // Reveal returns the text.
-func (s String) Reveal() string { return s.v }
+func (s String) Reveal() string {
+	if s.v == nil {
+		return ""
+	}
+	return *s.v
+}
 
 // IsZero reports whether there is no text.
-func (s String) IsZero() bool { return s.v == "" }
+func (s String) IsZero() bool { return s.Reveal() == "" }
 
 // Equal compares in time that depends only on the lengths.
 func (s String) Equal(other String) bool {
-	return subtle.ConstantTimeCompare([]byte(s.v), []byte(other.v)) == 1
+	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(other.Reveal())) == 1
 }
 
 // Format hides the value from every verb of package fmt.
@@ -44,17 +51,22 @@ func (s String) LogValue() slog.Value { return slog.StringValue(hidden) }
 // MarshalText hides the value from encoding/json, TOML and XML.
 func (s String) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
-// Bytes is key material that never prints.
-type Bytes struct{ v []byte }
+// Bytes is key material that never prints, for the same reason behind a pointer.
+type Bytes struct{ v *[]byte }
 
 // OfBytes wraps key material without copying it.
-func OfBytes(v []byte) Bytes { return Bytes{v} }
+func OfBytes(v []byte) Bytes { return Bytes{&v} }
 
 // Reveal returns the key material, not a copy.
-func (b Bytes) Reveal() []byte { return b.v }
+func (b Bytes) Reveal() []byte {
+	if b.v == nil {
+		return nil
+	}
+	return *b.v
+}
 
 // IsZero reports whether there is no key material.
-func (b Bytes) IsZero() bool { return len(b.v) == 0 }
+func (b Bytes) IsZero() bool { return len(b.Reveal()) == 0 }
 
 // Format hides the value from every verb of package fmt.
 func (b Bytes) Format(f fmt.State, _ rune) { fmt.Fprint(f, hidden) }
@@ -76,7 +88,7 @@ const tokenLen = 43
 func NewToken() String {
 	var b [TokenSize]byte
 	rand.Read(b[:]) // never fails: crypto/rand stops the program instead
-	return String{base64.RawURLEncoding.EncodeToString(b[:])}
+	return Of(base64.RawURLEncoding.EncodeToString(b[:]))
 }
 
 // Digest is what is stored of a token: SHA-256 of its text. A token has 256

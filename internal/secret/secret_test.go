@@ -19,7 +19,9 @@ func TestNothingPrintsASecret(t *testing.T) {
 		S secret.String
 		B secret.Bytes
 		P *secret.String
-	}{s, b, &s}
+		s secret.String // fmt calls no methods on unexported fields
+		b secret.Bytes
+	}{s, b, &s, s, b}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		fmt.Fprintf(&out, verb, holder)
 		fmt.Fprintf(&out, verb, s)
