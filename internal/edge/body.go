@@ -40,25 +40,27 @@ func (s *steady) Read(p []byte) (int, error) {
 		_ = s.ctl.SetReadDeadline(now.Add(s.stall)) // a test's recorder has none
 	}
 	n, err := s.ReadCloser.Read(p)
-	if err != nil {
-		s.release()
-		if err != io.EOF {
-			err = &bodyError{err}
-		}
+	switch {
+	case err == io.EOF:
+		s.finish(time.Time{}) // the server watches the connection from now on
+	case err != nil:
+		s.done = true // the deadline stays: nobody waits for the rest
+		err = &bodyError{err}
 	}
 	return n, err
 }
 
-// Close ends the guard: what comes next on the connection has its own limits.
+// Close ends the guard. The server may still read away what the application
+// did not want, for no longer than before.
 func (s *steady) Close() error {
-	s.release()
+	s.finish(time.Now().Add(s.stall))
 	return s.ReadCloser.Close()
 }
 
-func (s *steady) release() {
+func (s *steady) finish(deadline time.Time) {
 	if !s.done {
 		s.done = true
-		_ = s.ctl.SetReadDeadline(time.Time{})
+		_ = s.ctl.SetReadDeadline(deadline)
 	}
 }
 

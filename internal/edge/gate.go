@@ -51,6 +51,15 @@ func (g *gate) missing() []string {
 	return nil
 }
 
+// Ready reports whether requests are let through, and otherwise the names of
+// what cannot be reached; a front door that is about to stop says "stopping".
+func (e *Edge) Ready() (bool, []string) {
+	if e.gate.draining.Load() {
+		return false, []string{"stopping"}
+	}
+	return e.gate.open(), e.gate.missing()
+}
+
 // run looks until ctx ends; then the gate is shut.
 func (g *gate) run(ctx context.Context) {
 	t := time.NewTicker(gateEvery)

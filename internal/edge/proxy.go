@@ -125,10 +125,10 @@ func (e *Edge) forward(v *visit, r *http.Request) {
 func rewrite(p *httputil.ProxyRequest, target *url.URL) {
 	out := p.Out
 	out.URL.Scheme, out.URL.Host = target.Scheme, target.Host
-	if base := strings.TrimSuffix(target.Path, "/"); base != "" {
-		out.URL.Path = base + out.URL.Path
+	if base := strings.Trim(target.Path, "/"); base != "" {
+		out.URL.Path = "/" + base + out.URL.Path
 		if out.URL.RawPath != "" {
-			out.URL.RawPath = base + out.URL.RawPath
+			out.URL.RawPath = "/" + base + out.URL.RawPath
 		}
 	}
 	out.URL.RawQuery = p.In.URL.RawQuery // nothing was decided from it: byte for byte

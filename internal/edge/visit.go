@@ -1,7 +1,9 @@
 package edge
 
 import (
+	"bufio"
 	"context"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -61,6 +63,16 @@ func (v *visit) Write(p []byte) (int, error) {
 
 // Unwrap is for http.ResponseController: flushing, hijacking, deadlines.
 func (v *visit) Unwrap() http.ResponseWriter { return v.ResponseWriter }
+
+// Hijack hands the connection over after an upgrade; the answer that says so is
+// written past this writer.
+func (v *visit) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, buf, err := http.NewResponseController(v.ResponseWriter).Hijack()
+	if err == nil {
+		v.status = http.StatusSwitchingProtocols
+	}
+	return c, buf, err
+}
 
 // authenticate asks who it is. What cannot be told is an error: never nobody.
 func (v *visit) authenticate(r *http.Request) {
