@@ -51,18 +51,19 @@ func (s String) LogValue() slog.Value { return slog.StringValue(hidden) }
 // MarshalText hides the value from encoding/json, TOML and XML.
 func (s String) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
-// Bytes is key material that never prints, for the same reason behind a pointer.
-type Bytes struct{ v *[]byte }
+// Bytes is key material that never prints. It stands behind a function, since
+// fmt follows a pointer to a slice.
+type Bytes struct{ v func() []byte }
 
 // OfBytes wraps key material without copying it.
-func OfBytes(v []byte) Bytes { return Bytes{&v} }
+func OfBytes(v []byte) Bytes { return Bytes{func() []byte { return v }} }
 
 // Reveal returns the key material, not a copy.
 func (b Bytes) Reveal() []byte {
 	if b.v == nil {
 		return nil
 	}
-	return *b.v
+	return b.v()
 }
 
 // IsZero reports whether there is no key material.
