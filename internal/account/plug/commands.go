@@ -2,10 +2,7 @@ package plug
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -13,42 +10,46 @@ import (
 	"troth/internal/access"
 	"troth/internal/account"
 	"troth/internal/cli"
+	"troth/internal/fault"
 	"troth/internal/id"
+	"troth/internal/secret"
 )
 
 // installation is what the commands need of the opened installation.
 type installation interface{ Accounts() *account.Accounts }
 
-// operator is who asks on the command line.
+// operator is who types a command, and who runs the installation's own checks.
 func operator() access.Subject { return access.System("operator on the host") }
 
 func (p *plug) commands() []cli.Command {
 	one := cobra.ExactArgs(1)
 	return []cli.Command{{
-		Use: "user", Short: "Look at people's accounts, and help their holders back in",
+		Use: "user", Short: "look at people's accounts, and help their holders back in",
 		Sub: []cli.Command{
 			{
-				Use: "list", Short: "List the accounts, the oldest first", NeedsData: true, Run: list,
+				Use: "list", Short: "the accounts, the oldest first", NeedsData: true, Run: list,
 				Flags: func(f *pflag.FlagSet) {
 					f.Int("limit", 100, "how many to list, at most 1000")
 					f.String("after", "", "go on after this identifier")
 				},
 			},
-			{Use: "show ADDRESS|ID", Short: "Show one account and its sessions", Args: one, NeedsData: true, Run: show},
+			{Use: "show ADDRESS|ID", Short: "one account and its sessions", Args: one, NeedsData: true, Run: show},
 			{
-				Use: "recover ADDRESS|ID", Short: "Print a link with which the holder sets a new password",
-				Long:    "Print a link with which the holder of an account sets a new password. It can be used once, within an hour. Every session of the account ends at once, and its address is told by mail. For somebody who lost both the password and the mailbox: make sure who is asking.",
-				Example: "  troth user recover ada@example.org", Args: one, NeedsData: true, Run: recoverAccount, Destroys: true,
+				Use: "recover ADDRESS|ID", Short: "print a link with which the holder sets a new password",
+				Long: "Prints a link with which the holder of an account sets a new password, once, within an hour.\n" +
+					"Every session of the account ends at once, and its address is told by mail. For somebody who\n" +
+					"lost both the password and the mailbox: make sure who is asking.",
+				Example: "troth user recover ada@example.org", Args: one, NeedsData: true, Run: recoverAccount, Destroys: true,
 			},
-			{Use: "signout ADDRESS|ID", Short: "End every session of an account", Args: one, NeedsData: true, Run: signOutAccount, Destroys: true},
+			{Use: "signout ADDRESS|ID", Short: "end every session of an account", Args: one, NeedsData: true, Run: signOutAccount, Destroys: true},
+			{Use: "admit", Short: "print a link with which one person signs up, whatever the mode of sign-up", NeedsData: true, Run: admit},
 			{
-				Use: "admit", Short: "Print a link with which one person signs up, whatever the mode of sign-up",
-				NeedsData: true, Run: admit,
-			},
-			{
-				Use: "destroy ADDRESS|ID", Short: "Destroy an account and the keys of everything personal about it",
-				Long: "Destroy an account: its row is wiped, its sessions end, its memberships are given up, and the keys of the account and of its personal space are destroyed. What was sealed under them, in the log too, can never be read again. Backups of the keyring made before can still open it until “troth key roll” has been run.",
-				Args: one, NeedsData: true, Run: destroyAccount, Destroys: true,
+				Use: "destroy ADDRESS|ID", Short: "destroy an account and the keys of everything personal about it",
+				Long: "Wipes the row of an account, ends its sessions, gives up its memberships, and destroys the keys of\n" +
+					"the account and of its personal space: what was sealed under them, in the log too, can never be\n" +
+					"read again. Older backups of the keyring hold the keys until the epoch is rolled (troth key) and\n" +
+					"the old epoch key is retired.",
+				Example: "troth user destroy --dry-run ada@example.org", Args: one, NeedsData: true, Run: destroyAccount, Destroys: true,
 			},
 		},
 	}}
@@ -63,13 +64,17 @@ func opened(env *cli.Env) (*account.Accounts, error) {
 	return app.Accounts(), nil
 }
 
-// named is the account that the only argument names.
-func named(ctx context.Context, env *cli.Env, args []string) (*account.Accounts, account.Account, error) {
+// named is the account that the only argument names. One that was destroyed
+// can be shown and nothing else.
+func named(ctx context.Context, env *cli.Env, args []string, destroyed bool) (*account.Accounts, account.Account, error) {
 	accounts, err := opened(env)
 	if err != nil {
 		return nil, account.Account{}, err
 	}
 	v, err := accounts.Find(ctx, operator(), args[0])
+	if err == nil && v.State != account.Active && !destroyed {
+		err = fault.New(fault.Gone, "account.destroyed", "The account %s was destroyed.", v.ID)
+	}
 	return accounts, v, err
 }
 
@@ -90,23 +95,19 @@ func list(ctx context.Context, env *cli.Env, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if env.JSON {
-		if page == nil {
-			page = []account.Account{}
-		}
-		return document(env, struct {
-			Accounts []account.Account `json:"accounts"`
-			Next     id.Account        `json:"next,omitempty"`
-		}{page, next})
-	}
-	w := tabwriter.NewWriter(env.Stdout, 0, 4, 2, ' ', 0)
-	for _, v := range page {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", v.ID, v.Email, v.Name, standing(v), v.CreatedAt.Format(time.DateOnly))
-	}
 	if next != "" {
-		fmt.Fprintf(env.Stderr, "There are more: go on with --after %s\n", next)
+		env.Say("There are more: go on with --after %s", next)
 	}
-	return w.Flush()
+	answer := struct {
+		Accounts []account.Account `json:"accounts"`
+		Next     id.Account        `json:"next,omitempty"`
+	}{append([]account.Account{}, page...), next}
+	return env.Print(answer, func(t *cli.Table) {
+		t.Head("account", "address", "name", "state", "created")
+		for _, v := range page {
+			t.Row(v.ID, v.Email, v.Name, standing(v), v.CreatedAt)
+		}
+	})
 }
 
 // standing is what an account is, in a word or two.
@@ -123,7 +124,7 @@ func standing(v account.Account) string {
 }
 
 func show(ctx context.Context, env *cli.Env, args []string) error {
-	accounts, v, err := named(ctx, env, args)
+	accounts, v, err := named(ctx, env, args, true)
 	if err != nil {
 		return err
 	}
@@ -131,37 +132,32 @@ func show(ctx context.Context, env *cli.Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	if env.JSON {
-		return document(env, struct {
-			account.Account
-			Sessions []account.Session `json:"sessions"`
-		}{v, append([]account.Session{}, sessions...)})
-	}
-	w := tabwriter.NewWriter(env.Stdout, 0, 4, 2, ' ', 0)
-	row := func(name string, value any) { fmt.Fprintf(w, "%s\t%v\n", name, value) }
-	row("account", v.ID)
-	row("address", v.Email)
-	row("name", v.Name)
-	row("state", standing(v))
-	row("personal tenant", v.Home)
-	row("created", stamp(v.CreatedAt))
-	row("address confirmed", stamp(v.ConfirmedAt))
-	row("password set", stamp(v.PasswordAt))
-	for _, s := range sessions {
-		row("session", fmt.Sprintf("%s, %s, last used %s, %s", s.Device, s.Network, stamp(s.SeenAt), s.ID))
-	}
-	return w.Flush()
-}
-
-func stamp(at time.Time) string {
-	if at.IsZero() {
-		return "never"
-	}
-	return at.UTC().Format(time.RFC3339)
+	answer := struct {
+		account.Account
+		Sessions []account.Session `json:"sessions"`
+	}{v, append([]account.Session{}, sessions...)}
+	return env.Print(answer, func(t *cli.Table) {
+		t.Row("account", v.ID)
+		t.Row("address", v.Email)
+		t.Row("name", v.Name)
+		t.Row("state", standing(v))
+		t.Row("personal tenant", v.Home)
+		t.Row("created", v.CreatedAt)
+		t.Row("address confirmed", v.ConfirmedAt)
+		t.Row("password set", v.PasswordAt)
+		if len(sessions) == 0 {
+			return
+		}
+		t.Line("")
+		t.Head("session", "device", "from", "last used", "signed in")
+		for _, s := range sessions {
+			t.Row(s.ID, s.Device, s.Network, s.SeenAt, s.SignedIn)
+		}
+	})
 }
 
 func recoverAccount(ctx context.Context, env *cli.Env, args []string) error {
-	accounts, v, err := named(ctx, env, args)
+	accounts, v, err := named(ctx, env, args, false)
 	if err != nil {
 		return err
 	}
@@ -172,44 +168,8 @@ func recoverAccount(ctx context.Context, env *cli.Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(env.Stderr, "With this link %s sets a new password, once, within an hour. All sessions were ended.\n", v.Email)
-	if env.JSON {
-		return document(env, map[string]string{"account": string(v.ID), "link": link.Reveal()})
-	}
-	_, err = fmt.Fprintln(env.Stdout, link.Reveal())
-	return err
-}
-
-func signOutAccount(ctx context.Context, env *cli.Env, args []string) error {
-	accounts, v, err := named(ctx, env, args)
-	if err != nil {
-		return err
-	}
-	if env.DryRun {
-		return would(ctx, env, accounts, v, "Nothing else would change")
-	}
-	n, err := accounts.EndAll(ctx, operator(), v.ID)
-	if err != nil {
-		return err
-	}
-	if env.JSON {
-		return document(env, map[string]any{"account": v.ID, "sessions": n})
-	}
-	_, err = fmt.Fprintf(env.Stdout, "%d sessions of %s were ended.\n", n, v.Email)
-	return err
-}
-
-// would says what a command would do to the sessions of an account.
-func would(ctx context.Context, env *cli.Env, accounts *account.Accounts, v account.Account, also string) error {
-	sessions, err := accounts.SessionsOf(ctx, operator(), v.ID)
-	if err != nil {
-		return err
-	}
-	if env.JSON {
-		return document(env, map[string]any{"account": v.ID, "sessions": len(sessions), "dry_run": true})
-	}
-	_, err = fmt.Fprintf(env.Stdout, "%d sessions of %s would be ended. %s.\n", len(sessions), v.Email, also)
-	return err
+	env.Say("With this link %s sets a new password, once, within an hour. All sessions were ended.", v.Email)
+	return printLink(env, v.ID, link)
 }
 
 func admit(ctx context.Context, env *cli.Env, _ []string) error {
@@ -221,16 +181,54 @@ func admit(ctx context.Context, env *cli.Env, _ []string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(env.Stderr, "With this link one person signs up, once, within 24 hours.")
-	if env.JSON {
-		return document(env, map[string]string{"link": link.Reveal()})
+	env.Say("With this link one person signs up, once, within 24 hours.")
+	return printLink(env, "", link)
+}
+
+// printLink prints a link, which is the answer of the command.
+func printLink(env *cli.Env, whose id.Account, link secret.String) error {
+	answer := struct {
+		Account id.Account `json:"account,omitempty"`
+		Link    string     `json:"link"`
+	}{whose, link.Reveal()}
+	return env.Print(answer, func(t *cli.Table) { t.Line("%s", answer.Link) })
+}
+
+func signOutAccount(ctx context.Context, env *cli.Env, args []string) error {
+	accounts, v, err := named(ctx, env, args, false)
+	if err != nil {
+		return err
 	}
-	_, err = fmt.Fprintln(env.Stdout, link.Reveal())
-	return err
+	if env.DryRun {
+		return would(ctx, env, accounts, v, "Nothing else would change")
+	}
+	n, err := accounts.EndAll(ctx, operator(), v.ID)
+	if err != nil {
+		return err
+	}
+	return env.Print(ended{v.ID, int(n), false}, func(t *cli.Table) { t.Line("%d sessions of %s were ended.", n, v.Email) })
+}
+
+// ended is how many sessions of an account a command ended, or would end.
+type ended struct {
+	Account  id.Account `json:"account"`
+	Sessions int        `json:"sessions"`
+	DryRun   bool       `json:"dry_run,omitempty"`
+}
+
+// would says what a command would do to the sessions of an account.
+func would(ctx context.Context, env *cli.Env, accounts *account.Accounts, v account.Account, also string) error {
+	sessions, err := accounts.SessionsOf(ctx, operator(), v.ID)
+	if err != nil {
+		return err
+	}
+	return env.Print(ended{v.ID, len(sessions), true}, func(t *cli.Table) {
+		t.Line("%d sessions of %s would be ended. %s. Nothing was done.", len(sessions), v.Email, also)
+	})
 }
 
 func destroyAccount(ctx context.Context, env *cli.Env, args []string) error {
-	accounts, v, err := named(ctx, env, args)
+	accounts, v, err := named(ctx, env, args, false)
 	if err != nil {
 		return err
 	}
@@ -238,26 +236,18 @@ func destroyAccount(ctx context.Context, env *cli.Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	if env.JSON {
-		return document(env, struct {
-			account.Destruction
-			DryRun bool `json:"dry_run,omitempty"`
-		}{d, env.DryRun})
-	}
-	verb := "was destroyed: %d sessions ended, and these keys are gone:\n"
-	if env.DryRun {
-		verb = "would be destroyed: %d sessions would end, and these keys would be gone:\n"
-	}
-	fmt.Fprintf(env.Stdout, "The account %s "+verb, d.Account, d.Sessions)
-	for _, k := range d.Keys {
-		fmt.Fprintf(env.Stdout, "  %s\n", k)
-	}
-	return nil
-}
-
-// document writes one JSON document.
-func document(env *cli.Env, v any) error {
-	e := json.NewEncoder(env.Stdout)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
+	answer := struct {
+		account.Destruction
+		DryRun bool `json:"dry_run,omitempty"`
+	}{d, env.DryRun}
+	return env.Print(answer, func(t *cli.Table) {
+		if env.DryRun {
+			t.Line("%s would be destroyed: %d sessions would end, and these keys would be gone. Nothing was done.", d.Account, d.Sessions)
+		} else {
+			t.Line("%s was destroyed: %d sessions ended, and these keys are gone.", d.Account, d.Sessions)
+		}
+		for _, k := range d.Keys {
+			t.Line("  %s", k)
+		}
+	})
 }
