@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"troth/internal/keys"
 	"troth/internal/store"
 	"troth/internal/store/storetest"
+	"troth/verify"
 )
 
 // faults fails the n-th operation in a way, once.
@@ -146,23 +146,27 @@ func (h *house) mustHold(ack *acknowledged) error {
 	for _, f := range h.check() {
 		return &f
 	}
-	dir, err := os.MkdirTemp(h.t.TempDir(), "log")
+	key, err := verify.ParseKey(h.log.VKey())
 	if err != nil {
 		return err
 	}
-	if err := h.log.Export(ctx, dir, nil); err != nil {
+	report, err := verify.Log(ctx, h.log, &key, verify.Options{Seen: ack.seen, Now: h.clock.now, Workers: 2})
+	if err != nil {
 		return err
 	}
-	for _, f := range examine(h.t, h, dir, ack.seen...).Findings {
+	for _, f := range report.Findings {
 		return &f
 	}
 	return nil
 }
 
+// outcomes are the two ways in which an operation fails.
+var outcomes = map[string]store.Outcome{"lost": store.Lost, "persisted": store.Persisted}
+
 // TestFaultSweep fails each operation of the store and of the keyring, lost
 // and persisted, and looks at the log after each.
 func TestFaultSweep(t *testing.T) {
-	for _, outcome := range []store.Outcome{store.Lost, store.Persisted} {
+	each(t, func(t *testing.T, outcome store.Outcome) {
 		f := &faults{}
 		o := storetest.SQLiteOptions(t)
 		o.Fault = f.next
@@ -177,7 +181,7 @@ func TestFaultSweep(t *testing.T) {
 			h.scene(ack, ten)
 			hit := f.disarm()
 			if err := h.mustHold(ack); err != nil {
-				t.Fatalf("operation %d, outcome %d: %v", n, outcome, err)
+				t.Fatalf("operation %d: %v", n, err)
 			}
 			if !hit {
 				break
@@ -186,13 +190,22 @@ func TestFaultSweep(t *testing.T) {
 		if n < 30 || len(ack.events) < n {
 			t.Errorf("the sweep went through %d operations and %d events only", n, len(ack.events))
 		}
-		t.Logf("outcome %d: %d operations, %d events", outcome, n, len(ack.events))
+		t.Logf("%d operations, %d events", n, len(ack.events))
+	})
+}
+
+func each(t *testing.T, sweep func(t *testing.T, outcome store.Outcome)) {
+	for name, outcome := range outcomes {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sweep(t, outcome)
+		})
 	}
 }
 
 // TestFaultSweepOfTheStart fails each operation of the first start.
 func TestFaultSweepOfTheStart(t *testing.T) {
-	for _, outcome := range []store.Outcome{store.Lost, store.Persisted} {
+	each(t, func(t *testing.T, outcome store.Outcome) {
 		for n, hit := 0, true; hit; n++ {
 			f := &faults{}
 			o := storetest.SQLiteOptions(t)
@@ -204,10 +217,10 @@ func TestFaultSweepOfTheStart(t *testing.T) {
 			New(h.db, h.keys, Options{Origin: "log.example", Types: testTypes, Published: h.file, Now: h.clock.now})
 			hit = f.disarm()
 			if err := h.mustHold(&acknowledged{}); err != nil {
-				t.Fatalf("operation %d, outcome %d: %v", n, outcome, err)
+				t.Fatalf("operation %d: %v", n, err)
 			}
 		}
-	}
+	})
 }
 
 // keysOnly makes the keys of a house whose log is not open.

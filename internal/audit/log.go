@@ -18,7 +18,7 @@ import (
 // The loops' rhythm and the ages at which the log is no longer healthy.
 const (
 	sequenceEvery = 250 * time.Millisecond
-	flushEvery    = 250 * time.Millisecond
+	flushEvery    = 500 * time.Millisecond
 	monthsEvery   = time.Hour
 	aliveWithin   = 10 * time.Second
 )
@@ -82,7 +82,7 @@ func New(db *store.DB, k *keys.Keys, o Options) (*Log, error) {
 }
 
 func (l *Log) open(ctx context.Context, origin string) error {
-	if err := l.keys.Create(ctx, keys.TenantRef(id.Platform), keySize); err != nil {
+	if err := l.createKey(ctx, keys.TenantRef(id.Platform), keySize); err != nil {
 		return fmt.Errorf("making the platform's key: %w", err)
 	}
 	if err := l.PrepareMonths(ctx); err != nil {

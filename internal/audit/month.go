@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"troth/internal/fault"
 	"troth/internal/id"
 	"troth/internal/keys"
 	"troth/internal/store"
@@ -59,16 +60,27 @@ func (l *Log) PrepareMonths(ctx context.Context) error {
 			if l.months.has(tableOf(class, at)) {
 				continue
 			}
-			err := l.db.Write(ctx, func(tx *store.Tx) error {
-				tx.Unaudited("makes the table of a month")
-				return l.prepareMonthTx(tx, class, at)
-			})
-			if err != nil {
+			if err := l.prepareMonth(ctx, class, at); err != nil {
 				return fmt.Errorf("preparing the month %s of class %s: %w", at.Format(monthFormat), class, err)
 			}
 		}
 	}
 	return nil
+}
+
+// prepareMonth tries again, because another process may make the same table at
+// the same time: on Postgres, IF NOT EXISTS then fails in the catalogue.
+func (l *Log) prepareMonth(ctx context.Context, class string, at time.Time) (err error) {
+	for range 3 {
+		err = l.db.Write(ctx, func(tx *store.Tx) error {
+			tx.Unaudited("makes the table of a month")
+			return l.prepareMonthTx(tx, class, at)
+		})
+		if err == nil || ctx.Err() != nil || fault.As(err) != nil {
+			break
+		}
+	}
+	return err
 }
 
 // prepareMonthTx makes the key and the table of a month if they are missing.
@@ -77,7 +89,7 @@ func (l *Log) prepareMonthTx(tx *store.Tx, class string, at time.Time) error {
 	if l.months.has(table) {
 		return nil
 	}
-	if err := l.keys.Create(tx.Context(), keys.MonthRef(class, at), keySize); err != nil {
+	if err := l.createKey(tx.Context(), keys.MonthRef(class, at), keySize); err != nil {
 		return fmt.Errorf("making the key of the month: %w", err)
 	}
 	if err := createMonth(tx, class, at, l.now()); err != nil {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"troth/internal/fault"
 	"troth/internal/id"
@@ -79,7 +80,7 @@ func (l *Log) seal(ctx context.Context, p payload, name string, exact []byte) (s
 	}
 	personal := strings.HasPrefix(name, "acc_")
 	if personal && fault.KindOf(err) == fault.NotFound { // the account is made in this very transaction
-		if err = l.keys.Create(ctx, refs[0], keySize); err == nil {
+		if err = l.createKey(ctx, refs[0], keySize); err == nil {
 			s.sealed, err = l.keys.Seal(ctx, p.place(name), salted, refs...)
 		}
 	}
@@ -91,6 +92,23 @@ func (l *Log) seal(ctx context.Context, p payload, name string, exact []byte) (s
 		return section{}, fmt.Errorf("sealing the section %s of event %s: %w", name, p.event, err)
 	}
 	return s, nil
+}
+
+// createKey makes a key unless it exists. Who makes it at the same moment as
+// somebody else may be told that it exists, and find it only when the other's
+// making is durable: then again, a moment later.
+func (l *Log) createKey(ctx context.Context, ref keys.Ref, size int) error {
+	for wait := 2 * time.Millisecond; ; wait *= 2 {
+		err := l.keys.Create(ctx, ref, size)
+		if fault.KindOf(err) != fault.NotFound || wait > 200*time.Millisecond {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+	}
 }
 
 // errShredded says that a section can never be opened again.

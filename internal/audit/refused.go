@@ -16,7 +16,7 @@ import (
 const (
 	floodWindow   = time.Minute // how long refusals of one kind are counted together
 	floodEach     = 10          // of one kind in a window are written singly, at once
-	floodSecond   = 200         // of all kinds in a second are written singly
+	floodSecond   = 50          // of all kinds in a second are written singly
 	floodWindows  = 4096        // kinds that are told apart; the rest is counted by type
 	floodPatience = 10 * time.Second
 )

@@ -214,7 +214,12 @@ type SegmentLine struct {
 	Gone  bool     // the data about who it was has been destroyed
 }
 
-const maxSpan = time.Hour
+// Bounds of reading lines: the span, and how long after a line its segment is
+// still found.
+const (
+	maxSpan     = time.Hour
+	lateSegment = 5 * time.Minute
+)
 
 // Lines reads access lines, oldest first. It is for showing what was recorded
 // around a time; asking for permission is the caller's part.
@@ -226,8 +231,8 @@ func (l *Log) Lines(ctx context.Context, f LineFilter) ([]SegmentLine, error) {
 		f.Limit = segmentLines
 	}
 	var all []SegmentLine
-	// A segment is made after its lines, by at most what the queue tolerates.
-	after, until := firstOf(f.From), firstOf(f.Until.Add(queuePatient+flushEvery+lineHold))
+	// A segment is made after its lines: at once, or when the store is back.
+	after, until := firstOf(f.From), firstOf(f.Until.Add(lateSegment))
 	for len(all) < f.Limit {
 		var found []stored
 		err := l.db.Read(ctx, func(tx *store.Tx) error {

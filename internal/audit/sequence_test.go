@@ -79,6 +79,35 @@ func TestSeveralSequencersAndWritersAgree(t *testing.T) {
 	}, Migrations)
 }
 
+// TestSeveralProcessesStartAtOnce on an empty database.
+func TestSeveralProcessesStartAtOnce(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		h := &house{t: t, db: db, clock: newClock()}
+		h.keysOnly(&faults{})
+		var all sync.WaitGroup
+		vkeys := make([]string, 6)
+		for i := range vkeys {
+			all.Go(func() {
+				l, err := New(db, h.keys, Options{Origin: "log.example", Types: testTypes, Now: h.clock.now})
+				if err != nil {
+					t.Errorf("start %d: %v", i, err)
+					return
+				}
+				vkeys[i] = l.VKey()
+			})
+		}
+		all.Wait()
+		for _, v := range vkeys {
+			if v != vkeys[0] {
+				t.Errorf("two keys: %s and %s", v, vkeys[0])
+			}
+		}
+		if err := h.mustHold(&acknowledged{}); err != nil {
+			t.Error(err)
+		}
+	}, Migrations)
+}
+
 // TestTreeAgreesWithTlog compares growing at the edge with x/mod's own way, and
 // reads every tile and proof back from the tables.
 func TestTreeAgreesWithTlog(t *testing.T) {

@@ -52,7 +52,7 @@ func (s *signer) KeyHash() uint32                 { return s.hash }
 func (s *signer) Sign(msg []byte) ([]byte, error) { return ed25519.Sign(s.key, msg), nil }
 
 func (l *Log) openSigner(ctx context.Context) error {
-	if err := l.keys.Create(ctx, signerRef, ed25519.SeedSize); err != nil {
+	if err := l.createKey(ctx, signerRef, ed25519.SeedSize); err != nil {
 		return fmt.Errorf("making the log's signing key: %w", err)
 	}
 	seed, err := l.keys.Secret(ctx, signerRef)

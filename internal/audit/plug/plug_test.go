@@ -213,7 +213,9 @@ func TestCommands(t *testing.T) {
 	run := func(args ...string) (int, string) {
 		var out, said strings.Builder
 		p := cli.Program{Name: "troth", Commands: commands(),
-			Open: func(context.Context, *cli.Env) (any, func() error, error) { return app{h.log}, func() error { return nil }, nil }}
+			Open: func(context.Context, *cli.Env) (any, func() error, error) {
+				return app{h.log}, func() error { return nil }, nil
+			}}
 		status := p.Run(context.Background(), args, strings.NewReader(""), &out, &said)
 		return status, out.String() + said.String()
 	}
