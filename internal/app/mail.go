@@ -10,7 +10,7 @@ import (
 // the others go to the mail server, or, in development without one, to a page.
 func (in *Installation) openMail(context.Context) error {
 	in.canary = mail.NewCanary(in.now)
-	routes := []mail.Route{{Domain: mail.CanaryDomain, Transport: in.canary, Here: true}}
+	routes := []mail.Route{in.canary.Route()}
 	switch {
 	case in.set.mail.Configured():
 		smtp, err := in.set.mail.SMTP()
