@@ -91,8 +91,10 @@ type Observation struct {
 	Seen     string `json:"seen"`
 }
 
-// ClaimSubject and CheckSubject are the names of a statement's subjects.
-func ClaimSubject(id string) string   { return "claim/" + id }
+// ClaimSubject is the name of the subject that is a claim.
+func ClaimSubject(id string) string { return "claim/" + id }
+
+// CheckSubject is the name of the subject that is a check.
 func CheckSubject(name string) string { return "check/" + name }
 
 // NewStatement wraps evidence with its subjects.

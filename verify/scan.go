@@ -58,35 +58,12 @@ func (s *scan) run(ctx context.Context, workers int) error {
 	}
 	s.roots = make(map[int64]tlog.Hash)
 	g, run := errgroup.WithContext(ctx)
-	// Workers take turns in order: results arrive through one channel each,
-	// queued in the order of the log, so at most 2×workers blocks are held.
+	// Results arrive through one channel each, queued in the order of the log, so
+	// at most twice as many blocks are held as there are workers.
 	queue := make(chan chan *block, workers)
-	limit := make(chan struct{}, workers)
 	g.Go(func() error {
 		defer close(queue)
-		for n := s.from; n < blocks; n++ {
-			result := make(chan *block, 1)
-			select {
-			case limit <- struct{}{}:
-			case <-run.Done():
-				return run.Err()
-			}
-			g.Go(func() error {
-				defer func() { <-limit }()
-				b, err := s.block(run, n)
-				if err != nil {
-					return err
-				}
-				result <- b
-				return nil
-			})
-			select {
-			case queue <- result:
-			case <-run.Done():
-				return run.Err()
-			}
-		}
-		return nil
+		return s.dispatch(run, g, queue, blocks)
 	})
 	g.Go(func() error {
 		for result := range queue {
@@ -105,6 +82,34 @@ func (s *scan) run(ctx context.Context, workers int) error {
 		return err
 	}
 	return s.finish(ctx)
+}
+
+// dispatch starts a worker for each block, in order, as many at once as the
+// queue is long.
+func (s *scan) dispatch(ctx context.Context, g *errgroup.Group, queue chan<- chan *block, blocks int64) error {
+	limit := make(chan struct{}, cap(queue))
+	for n := s.from; n < blocks; n++ {
+		select {
+		case limit <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		result := make(chan *block, 1)
+		g.Go(func() error {
+			defer func() { <-limit }()
+			b, err := s.block(ctx, n)
+			if err == nil {
+				result <- b
+			}
+			return err
+		})
+		select {
+		case queue <- result:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // block reads one bundle and the tile over it.

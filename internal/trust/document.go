@@ -68,33 +68,7 @@ func (t *Trust) Records(ctx context.Context) (claims, withdrawn []Record, err er
 		return s.records, s.withdrawn, nil
 	}
 	s := &state{at: now}
-	var known []string
-	err = t.db.Read(ctx, func(tx *store.Tx) error {
-		s.records, s.withdrawn = nil, nil
-		for _, c := range t.claims {
-			r, err := t.record(tx, c, now)
-			if err != nil {
-				return err
-			}
-			s.records = append(s.records, r)
-		}
-		known, err = claimsWithRuns(tx)
-		if err != nil {
-			return err
-		}
-		for _, claim := range known {
-			if !slices.ContainsFunc(t.claims, func(c Claim) bool { return c.ID == claim }) {
-				r, err := t.record(tx, Claim{ID: claim}, now)
-				if err != nil {
-					return err
-				}
-				r.Status = verify.Withdrawn
-				s.withdrawn = append(s.withdrawn, r)
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	if err := t.db.Read(ctx, func(tx *store.Tx) error { return t.derive(tx, s) }); err != nil {
 		return nil, nil, fmt.Errorf("deriving the claims: %w", err)
 	}
 	for i := range s.records {
@@ -106,6 +80,34 @@ func (t *Trust) Records(ctx context.Context) (claims, withdrawn []Record, err er
 	}
 	t.cached = s
 	return s.records, s.withdrawn, nil
+}
+
+// derive fills in a state.
+func (t *Trust) derive(tx *store.Tx, s *state) error {
+	s.records, s.withdrawn = nil, nil
+	for _, c := range t.claims {
+		r, err := t.record(tx, c, s.at)
+		if err != nil {
+			return err
+		}
+		s.records = append(s.records, r)
+	}
+	known, err := claimsWithRuns(tx)
+	if err != nil {
+		return err
+	}
+	for _, claim := range known {
+		if slices.ContainsFunc(t.claims, func(c Claim) bool { return c.ID == claim }) {
+			continue
+		}
+		r, err := t.record(tx, Claim{ID: claim}, s.at)
+		if err != nil {
+			return err
+		}
+		r.Status = verify.Withdrawn
+		s.withdrawn = append(s.withdrawn, r)
+	}
+	return nil
 }
 
 // forget makes the next page be derived anew.
@@ -126,37 +128,15 @@ func (t *Trust) record(tx *store.Tx, c Claim, now time.Time) (Record, error) {
 	if n := len(spans); n > 0 {
 		out.Status, out.Since = spans[n-1].status, spans[n-1].from
 	}
-	for i, s := range spans {
-		if s.status != verify.Failing {
-			continue
-		}
-		f := Failure{From: s.from, Exhibit: exhibit(s.why)}
-		if i+1 < len(spans) {
-			f.To = spans[i+1].from
-		}
-		out.Failures = append([]Failure{f}, out.Failures...)
-	}
-	checks := c.Checks
-	if len(checks) == 0 { // withdrawn
-		for _, r := range runs {
-			if !slices.ContainsFunc(checks, func(k Check) bool { return k.Name == r.check }) {
-				checks = append(checks, Check{Name: r.check})
-			}
+	out.Failures = failures(spans)
+	for _, r := range runs {
+		if r.finishedAt.After(out.CheckedAt) {
+			out.CheckedAt = r.finishedAt
 		}
 	}
-	for _, k := range checks {
+	for _, k := range checksOf(c, runs) {
 		cr := CheckRecord{Check: k}
-		for i := range runs {
-			if r := &runs[i]; r.check == k.Name {
-				cr.Last = exhibit(r)
-				if r.err == "" {
-					cr.Conclusive = cr.Last
-				}
-				if r.finishedAt.After(out.CheckedAt) {
-					out.CheckedAt = r.finishedAt
-				}
-			}
-		}
+		cr.Last, cr.Conclusive = lastOf(runs, k.Name)
 		if k.Period > 0 {
 			if cr.DueAt, err = t.dueAt(tx, c, k); err != nil {
 				return out, err
@@ -170,11 +150,54 @@ func (t *Trust) record(tx *store.Tx, c Claim, now time.Time) (Record, error) {
 	return out, nil
 }
 
+// failures are the failing spans, newest first.
+func failures(spans []span) []Failure {
+	var out []Failure
+	for i, s := range slices.Backward(spans) {
+		if s.status != verify.Failing {
+			continue
+		}
+		f := Failure{From: s.from, Exhibit: exhibit(s.why)}
+		if i+1 < len(spans) {
+			f.To = spans[i+1].from
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// checksOf are a claim's checks; of a withdrawn claim, those that ran.
+func checksOf(c Claim, runs []run) []Check {
+	if len(c.Checks) > 0 {
+		return c.Checks
+	}
+	var checks []Check
+	for _, r := range runs {
+		if !slices.ContainsFunc(checks, func(k Check) bool { return k.Name == r.check }) {
+			checks = append(checks, Check{Name: r.check})
+		}
+	}
+	return checks
+}
+
+// lastOf are the last run of a check and the last that could be made.
+func lastOf(runs []run, check string) (last, conclusive *Exhibit) {
+	for i := range runs {
+		if r := &runs[i]; r.check == check {
+			last = exhibit(r)
+			if r.err == "" {
+				conclusive = last
+			}
+		}
+	}
+	return last, conclusive
+}
+
 func exhibit(r *run) *Exhibit {
 	if r == nil {
 		return nil
 	}
-	digest, _ := parseDigest(r.evidence) // what is no digest finds no evidence
+	digest, _ := verify.ParseDigest(r.evidence) // what is no digest finds no evidence
 	return &Exhibit{Passed: r.passed, Error: r.err, At: r.finishedAt, FreshTo: r.freshUntil, Digest: digest, LogIndex: r.logIndex}
 }
 
@@ -265,5 +288,3 @@ func (r Record) document() verify.DocumentClaim {
 	c.Evidence = slices.Compact(c.Evidence)
 	return c
 }
-
-func parseDigest(s string) (verify.Digest, error) { return verify.ParseDigest(s) }

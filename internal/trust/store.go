@@ -9,6 +9,7 @@ import (
 
 	"troth/internal/id"
 	"troth/internal/store"
+	"troth/verify"
 )
 
 // run is one run of a check as the table keeps it. What it says stands in the
@@ -126,23 +127,9 @@ func (t *Trust) settle(ctx context.Context) (left int, err error) {
 	if err != nil || len(open) == 0 {
 		return 0, err
 	}
-	var found []run
-	for _, r := range open {
-		digest, err := parseDigest(r.evidence)
-		if err != nil {
-			return 0, err
-		}
-		index, ok, err := t.log.EvidenceIndex(ctx, digest)
-		if err != nil {
-			return 0, fmt.Errorf("looking for evidence in the log: %w", err)
-		}
-		if ok {
-			r.logIndex = index
-			found = append(found, r)
-		}
-	}
-	if len(found) == 0 {
-		return len(open), nil
+	found, err := t.found(ctx, open)
+	if err != nil || len(found) == 0 {
+		return len(open), err
 	}
 	err = t.db.Write(ctx, func(tx *store.Tx) error {
 		tx.Unaudited("the entry is in the log already; this only says where")
@@ -155,6 +142,26 @@ func (t *Trust) settle(ctx context.Context) (left int, err error) {
 	})
 	t.forget()
 	return len(open) - len(found), err
+}
+
+// found are those of the runs whose evidence is in the log, with its place.
+func (t *Trust) found(ctx context.Context, open []run) ([]run, error) {
+	var found []run
+	for _, r := range open {
+		digest, err := verify.ParseDigest(r.evidence)
+		if err != nil {
+			return nil, fmt.Errorf("reading the run %s: %w", r.id, err)
+		}
+		index, ok, err := t.log.EvidenceIndex(ctx, digest)
+		if err != nil {
+			return nil, fmt.Errorf("looking for evidence in the log: %w", err)
+		}
+		if ok {
+			r.logIndex = index
+			found = append(found, r)
+		}
+	}
+	return found, nil
 }
 
 // keepRuns is how long runs stay in the table; their evidence stays in the log.

@@ -45,6 +45,14 @@ func (v view) Open() *trust.Failure {
 	return nil
 }
 
+// Why is what the run saw that found the failure that lasts.
+func (v view) Why() string {
+	if f := v.Open(); f != nil && f.Exhibit != nil {
+		return strings.Join(wrong(f.Exhibit), " ")
+	}
+	return ""
+}
+
 // Criteria are the claim's criteria in one line.
 func (v view) Criteria() string { return strings.Join(v.Claim.Criteria, " · ") }
 

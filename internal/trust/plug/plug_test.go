@@ -3,19 +3,56 @@ package plug
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"html"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"troth/internal/part"
 	"troth/internal/store"
+	"troth/internal/trust"
 	"troth/internal/web"
 )
 
 func TestTemplates(t *testing.T) {
 	for _, f := range web.LintTemplates(os.DirFS("pages")) {
 		t.Error(f)
+	}
+}
+
+// TestPart: the part has no gaps, and can be made where nothing is served.
+func TestPart(t *testing.T) {
+	p, err := New(Options{})
+	must(t, err)
+	if err := part.Check([]part.Part{p}); err != nil {
+		t.Error(err)
+	}
+	if len(p.Jobs) != 0 || len(p.Claims) != 2 || len(p.Commands) != 2 {
+		t.Errorf("%d jobs, %d claims, %d commands", len(p.Jobs), len(p.Claims), len(p.Commands))
+	}
+	if err := web.Check(p.Routes); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestJob: what is due is exercised by the job, and an absent front door is an
+// error that the absence of success will show.
+func TestJob(t *testing.T) {
+	h := open(t)
+	p, err := h.plug.part()
+	must(t, err)
+	must(t, p.Jobs[0].Run(t.Context()))
+	h.pass(2 * time.Second)
+	if got := claimsOn(h.get("/-/trust").Body); got["J1"].status != "proven" || got["J2"].status != "proven" {
+		t.Errorf("%+v", got)
+	}
+	h.plug.Bench = func() (trust.Bench, error) { return trust.Bench{}, errors.New("the front door does not stand") }
+	p, err = h.plug.part()
+	must(t, err)
+	if err := p.Jobs[0].Run(t.Context()); err == nil {
+		t.Error("without a front door the job succeeded")
 	}
 }
 
