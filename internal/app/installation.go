@@ -83,6 +83,30 @@ func open(ctx context.Context, set *Settings, o options) (*Installation, error) 
 	return in, nil
 }
 
+// keysTopic is the topic of the change feed under which nodes tell each other
+// of destroyed keys.
+const keysTopic = "keys"
+
+// watchKeys makes every node forget a key that any of them destroyed.
+func (in *Installation) watchKeys() {
+	in.db.Watch(keysTopic, func(ref string) {
+		if ref == "" {
+			in.keys.Evict() // anything may have changed
+			return
+		}
+		in.keys.Evict(keys.Ref(ref))
+	})
+	in.keys.Announce(func(ctx context.Context, destroyed []keys.Ref) error {
+		return in.db.Write(ctx, func(tx *store.Tx) error {
+			tx.Unaudited("tells the other nodes what an audited action has destroyed")
+			for _, ref := range destroyed {
+				tx.Changed(keysTopic, string(ref))
+			}
+			return nil
+		})
+	})
+}
+
 // migrate brings the schema up to date. The parts describe themselves before
 // anything of them is open.
 func (in *Installation) migrate(ctx context.Context, _ options) error {
@@ -90,6 +114,7 @@ func (in *Installation) migrate(ctx context.Context, _ options) error {
 	if err := part.Check(in.parts); err != nil {
 		return fmt.Errorf("this program has gaps, so it does not start: %w", err)
 	}
+	in.watchKeys()
 	return in.db.Migrate(ctx, migrations(in.parts)...)
 }
 

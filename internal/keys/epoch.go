@@ -20,9 +20,28 @@ const page = 2000
 //
 // Older backups of the keyring still hold the wrapped values, until [Keys.Roll]
 // has made a newer epoch and [Keys.Retire] has destroyed the ones before. Other
-// processes notice within five minutes, or at once when they call [Keys.Evict].
+// processes are told through [Keys.Announce]; without that they notice within
+// five minutes. An error of the announcement comes back although the keys are
+// destroyed: to shred them again is harmless, and tells again.
 func (k *Keys) Shred(ctx context.Context, refs ...Ref) error {
 	refs = withIndexes(refs)
+	if err := k.destroy(ctx, refs); err != nil {
+		return err
+	}
+	if k.announce == nil {
+		return nil
+	}
+	if err := k.announce(context.WithoutCancel(ctx), refs); err != nil {
+		return fmt.Errorf("telling other processes of destroyed keys: %w", err)
+	}
+	return nil
+}
+
+// Announce sets how other processes are told that keys were destroyed; they
+// call [Keys.Evict]. It is set before the first use.
+func (k *Keys) Announce(tell func(ctx context.Context, destroyed []Ref) error) { k.announce = tell }
+
+func (k *Keys) destroy(ctx context.Context, refs []Ref) error {
 	defer k.Evict(refs...)
 	epoch, err := k.root.Current(ctx)
 	if err != nil {

@@ -123,6 +123,8 @@ type Keys struct {
 	ring Ring
 	now  func() time.Time
 
+	announce func(ctx context.Context, destroyed []Ref) error // nil tells nobody
+
 	loads     singleflight.Group
 	refreshes chan struct{}
 	drops     atomic.Uint64 // counts evictions: a load that began before one is not cached
