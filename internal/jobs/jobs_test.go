@@ -63,6 +63,12 @@ func status(t testing.TB, j *jobs.Jobs, name string) jobs.Status {
 	return jobs.Status{}
 }
 
+// sleep lets time pass in a bubble, and everything happen that then is due.
+func sleep(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 // bubble runs a test with a clock of its own and a database.
 func bubble(t *testing.T, test func(t *testing.T, db *store.DB)) {
 	synctest.Test(t, func(t *testing.T) { test(t, storetest.SQLite(t, jobs.Migrations)) })
@@ -82,7 +88,7 @@ func TestPeriodicWorkRunsOnceASlot(t *testing.T) {
 			nodes = append(nodes, j)
 			run(t, j)
 		}
-		time.Sleep(4*time.Hour + time.Minute)
+		sleep(4*time.Hour + time.Minute)
 		if len(at) != 5 || at[0].Sub(start) > time.Second {
 			t.Fatalf("ran at %v, want at the start and at four full hours", at)
 		}
@@ -107,11 +113,11 @@ func TestAMissedSlotIsMadeUpForOnce(t *testing.T) {
 			return j
 		}
 		stop := run(t, node())
-		time.Sleep(time.Minute)
+		sleep(time.Minute)
 		stop()
-		time.Sleep(30 * time.Hour)
+		sleep(30 * time.Hour)
 		run(t, node())
-		time.Sleep(time.Minute)
+		sleep(time.Minute)
 		if n := runs.Load(); n != 2 {
 			t.Fatalf("ran %d times, want once before and once after the pause", n)
 		}
@@ -189,11 +195,12 @@ func TestTwoNodesShareTheWork(t *testing.T) {
 func TestAKeyIsTakenUntilItsWorkIsDone(t *testing.T) {
 	bubble(t, func(t *testing.T, db *store.DB) {
 		var did []string
-		fail := true
+		var fail atomic.Bool
+		fail.Store(true)
 		j := jobs.New(db, time.Now, nil)
 		j.AddQueue(jobs.Queue{Name: "q", Attempts: 1, Run: func(_ context.Context, p []byte) error {
 			did = append(did, string(p))
-			if fail {
+			if fail.Load() {
 				return errors.New("no")
 			}
 			return nil
@@ -201,13 +208,13 @@ func TestAKeyIsTakenUntilItsWorkIsDone(t *testing.T) {
 		enqueue(t, db, j, "q", "k", "one")
 		enqueue(t, db, j, "q", "k", "two")
 		run(t, j)
-		time.Sleep(time.Minute)
+		sleep(time.Minute)
 		if s := status(t, j, "q"); !slices.Equal(did, []string{"one"}) || s.Failed != 1 || !s.Alarming {
 			t.Fatalf("did %q, status %+v", did, s)
 		}
-		fail = false
+		fail.Store(false)
 		enqueue(t, db, j, "q", "k", "three")
-		time.Sleep(time.Minute)
+		sleep(time.Minute)
 		if s := status(t, j, "q"); !slices.Equal(did, []string{"one", "three"}) || s.Failed != 0 || s.Alarming {
 			t.Fatalf("did %q, status %+v", did, s)
 		}
@@ -231,7 +238,7 @@ func TestFailuresAreRetriedWithGrowingPausesAndGivenUp(t *testing.T) {
 		}})
 		enqueue(t, db, j, "q", "", "x")
 		run(t, j)
-		time.Sleep(time.Hour)
+		sleep(time.Hour)
 		if len(at) != 4 {
 			t.Fatalf("tried %d times, want 4", len(at))
 		}
@@ -244,7 +251,7 @@ func TestFailuresAreRetriedWithGrowingPausesAndGivenUp(t *testing.T) {
 		if s.Failed != 1 || s.Waiting != 0 || s.LastError == "" || strings.Contains(s.LastError, secret) {
 			t.Fatalf("status %+v", s)
 		}
-		time.Sleep(9 * 24 * time.Hour)
+		sleep(9 * 24 * time.Hour)
 		if s := status(t, j, "q"); s.Failed != 0 {
 			t.Fatalf("given up work was kept for longer than a week: %+v", s)
 		}
@@ -255,10 +262,9 @@ func TestALeaseRunsOutWhenItsNodeDies(t *testing.T) {
 	bubble(t, func(t *testing.T, db *store.DB) {
 		dead := jobs.New(db, time.Now, nil)
 		stuck := make(chan bool)
-		hang := true
+		var hung atomic.Bool
 		queue := jobs.Queue{Name: "q", Timeout: time.Minute, Run: func(context.Context, []byte) error {
-			if hang {
-				hang = false
+			if hung.CompareAndSwap(false, true) {
 				<-stuck // a node that died: its work neither ends nor obeys
 			}
 			return nil
@@ -268,7 +274,7 @@ func TestALeaseRunsOutWhenItsNodeDies(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		gone := make(chan error, 1)
 		go func() { gone <- dead.Run(ctx) }()
-		time.Sleep(time.Second)
+		sleep(time.Second)
 		cancel()
 		if err := <-gone; err == nil {
 			t.Error("a stop that left work running said nothing")
@@ -276,18 +282,18 @@ func TestALeaseRunsOutWhenItsNodeDies(t *testing.T) {
 		alive := jobs.New(db, time.Now, nil)
 		alive.AddQueue(queue)
 		run(t, alive)
-		time.Sleep(30 * time.Second)
+		sleep(30 * time.Second)
 		if s := status(t, alive, "q"); s.Running != 1 {
 			t.Fatalf("the lease was taken before it ran out: %+v", s)
 		}
-		time.Sleep(time.Minute)
+		sleep(time.Minute)
 		if s := status(t, alive, "q"); s.Running != 0 || s.Waiting != 0 {
 			t.Fatalf("the lease was not taken over: %+v", s)
 		}
 		// The dead node wakes up and believes that it is done: nobody minds.
 		enqueue(t, db, alive, "q", "next", "y")
 		close(stuck)
-		time.Sleep(time.Minute)
+		sleep(time.Minute)
 		if s := status(t, alive, "q"); s.Failed != 0 || s.Waiting != 0 {
 			t.Fatalf("%+v", s)
 		}
@@ -310,7 +316,7 @@ func TestAStopFinishesOrReleases(t *testing.T) {
 		enqueue(t, db, j, "quick", "", "")
 		enqueue(t, db, j, "slow", "", "")
 		stop := run(t, j)
-		time.Sleep(time.Second)
+		sleep(time.Second)
 		stop()
 		q, s := status(t, j, "quick"), status(t, j, "slow")
 		if quick.Load() != 1 || q.Waiting+q.Running != 0 || slow.Load() != 1 || s.Waiting != 1 || s.Running != 0 {
@@ -340,13 +346,13 @@ func TestWorkIsBoundedAndOneQueueLeavesRoom(t *testing.T) {
 			enqueue(t, db, j, "flood", "", "")
 		}
 		run(t, j)
-		time.Sleep(time.Second)
+		sleep(time.Second)
 		enqueue(t, db, j, "other", "", "")
-		time.Sleep(time.Second)
+		sleep(time.Second)
 		if other.Load() != 1 {
 			t.Error("a full queue kept another one waiting")
 		}
-		time.Sleep(5 * time.Minute)
+		sleep(5 * time.Minute)
 		if s := status(t, j, "flood"); most.Load() != 4 || s.Waiting+s.Running != 0 {
 			t.Fatalf("at most %d at once, %+v", most.Load(), s)
 		}
@@ -355,29 +361,41 @@ func TestWorkIsBoundedAndOneQueueLeavesRoom(t *testing.T) {
 
 func TestTheAbsenceOfSuccessAlarmsAndItsReturnEndsIt(t *testing.T) {
 	bubble(t, func(t *testing.T, db *store.DB) {
-		var alarms []jobs.Alarm
-		broken := true
+		var mu sync.Mutex
+		var heard []jobs.Alarm
+		all := func() []jobs.Alarm {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(heard)
+		}
+		var broken atomic.Bool
+		broken.Store(true)
 		j := jobs.New(db, time.Now, nil)
 		j.Add(jobs.Periodic{Name: "check", Every: 10 * time.Minute, Alarm: 25 * time.Minute, Run: func(context.Context) error {
-			if broken {
+			if broken.Load() {
 				return fault.New(fault.Unavailable, "test.down", "The thing is down.")
 			}
 			return nil
 		}})
 		j.AddQueue(jobs.Queue{Name: "q", Alarm: 20 * time.Minute, Attempts: 1000, Run: func(context.Context, []byte) error {
-			if broken {
+			if broken.Load() {
 				return errors.New("no")
 			}
 			return nil
 		}})
-		j.OnAlarm(func(a jobs.Alarm) { alarms = append(alarms, a) })
+		j.OnAlarm(func(a jobs.Alarm) {
+			mu.Lock()
+			defer mu.Unlock()
+			heard = append(heard, a)
+		})
 		enqueue(t, db, j, "q", "", "x")
 		run(t, j)
-		time.Sleep(15 * time.Minute)
-		if len(alarms) != 0 {
+		sleep(15 * time.Minute)
+		if alarms := all(); len(alarms) != 0 {
 			t.Fatalf("alarmed too early: %+v", alarms)
 		}
-		time.Sleep(45 * time.Minute)
+		sleep(45 * time.Minute)
+		alarms := all()
 		if len(alarms) != 2 || alarms[0].Name != "q" && alarms[1].Name != "q" {
 			t.Fatalf("alarms %+v", alarms)
 		}
@@ -386,9 +404,9 @@ func TestTheAbsenceOfSuccessAlarmsAndItsReturnEndsIt(t *testing.T) {
 				t.Errorf("alarm %+v", a)
 			}
 		}
-		broken = false
-		time.Sleep(2 * time.Hour)
-		if len(alarms) != 4 || !alarms[2].Over || !alarms[3].Over {
+		broken.Store(false)
+		sleep(2 * time.Hour)
+		if alarms = all(); len(alarms) != 4 || !alarms[2].Over || !alarms[3].Over {
 			t.Fatalf("alarms %+v", alarms)
 		}
 	})
@@ -486,9 +504,9 @@ func TestAStoreThatFailsDelaysTheWorkAndLosesNone(t *testing.T) {
 		}
 		broken.Store(1)
 		run(t, j)
-		time.Sleep(5 * time.Minute)
+		sleep(5 * time.Minute)
 		broken.Store(0)
-		time.Sleep(10 * time.Minute)
+		sleep(10 * time.Minute)
 		if s := status(t, j, "q"); len(done) != 20 || s.Waiting+s.Running+s.Failed != 0 {
 			t.Fatalf("%d of 20 done, %+v", len(done), s)
 		}

@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
@@ -35,7 +36,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 		sc.Close()
 		return nil, err
 	}
-	return &conn{Conn: sc, cache: make(map[string]*statement)}, nil
+	return &conn{Conn: sc, cache: map[string]*statement{}, open: map[*rows]bool{}}, nil
 }
 
 // maxStatements bounds the prepared statements of one connection.
@@ -45,9 +46,9 @@ const maxStatements = 256
 type conn struct {
 	sqlite.Conn
 	cache map[string]*statement
-	open  int   // rows that were not closed yet
-	sour  error // the statement error that spoilt the current part of a transaction
-	part  bool  // whether a part of a transaction is running
+	open  map[*rows]bool // that were not closed yet
+	sour  error          // the statement error that spoilt the current part of a transaction
+	part  bool           // whether a part of a transaction is running
 }
 
 // statement is a prepared statement.
@@ -83,7 +84,10 @@ func (c *conn) end() error {
 	sour := c.sour
 	c.part, c.sour = false, nil
 	switch {
-	case c.open > 0:
+	case len(c.open) > 0:
+		for r := range c.open {
+			r.Close() // now, on this goroutine: later the connection is somebody else's
+		}
 		return errOpenRows
 	case sour != nil:
 		return fmt.Errorf("%w: %w", errIgnored, sour)
@@ -200,21 +204,26 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 		return nil, c.spoil(err)
 	}
 	s.busy = true
-	c.open++
-	return &rows{Rows: inner, c: c, s: s}, nil
+	r := &rows{Rows: inner, c: c, s: s}
+	c.open[r] = true
+	return r, nil
 }
 
 // rows gives its statement back when it is closed.
 type rows struct {
 	driver.Rows
-	c *conn
-	s *statement
+	c      *conn
+	s      *statement
+	closed atomic.Bool
 }
 
 // Next implements driver.Rows.
 func (r *rows) Next(dest []driver.Value) error {
+	if r.closed.Load() {
+		return errOpenRows
+	}
 	err := r.Rows.Next(dest)
-	if err != nil && r.c.part && isSQLite(err) {
+	if err != nil && isSQLite(err) {
 		r.c.spoil(err)
 	}
 	return err
@@ -222,11 +231,11 @@ func (r *rows) Next(dest []driver.Value) error {
 
 // Close implements driver.Rows.
 func (r *rows) Close() error {
-	if !r.s.busy {
+	if !r.closed.CompareAndSwap(false, true) {
 		return nil
 	}
+	delete(r.c.open, r)
 	r.s.busy = false
-	r.c.open--
 	err := r.Rows.Close()
 	if !r.s.cached {
 		return errors.Join(err, r.s.Close())

@@ -154,7 +154,9 @@ type quiet struct{ context.Context }
 func (quiet) Done() <-chan struct{} { return nil }
 
 func (s *sqliteDB) read(ctx context.Context, fn func(*Tx) error) error {
-	c, err := s.readers.Conn(ctx)
+	wait, cancel := context.WithTimeout(ctx, maxWait)
+	c, err := s.readers.Conn(wait)
+	cancel()
 	if err != nil {
 		return unavailable(s.refusal(err))
 	}

@@ -33,7 +33,7 @@ const (
 type Options struct {
 	URL     string                  // "sqlite:PATH" or "postgres://…"
 	Key     secret.Bytes            // 64 bytes for AES-256-XTS; SQLite only
-	Readers int                     // connections that read at once; 0 picks by the number of processors
+	Readers int                     // connections that read at once (Postgres: all connections); 0 picks by the number of processors
 	Now     func() time.Time        // the clock; nil is time.Now
 	Log     *slog.Logger            // nil discards
 	Fault   func(op string) Outcome // tests only: makes operations fail, see Outcome
@@ -142,6 +142,7 @@ func (db *DB) Size(ctx context.Context) (int64, error) { return db.engine.size(c
 
 // Read runs fn on a read-only snapshot: everything it reads is of one moment,
 // and that moment is no earlier than the last Write acknowledged on this node.
+// A Read inside of a Read takes a second of the few connections; do not nest.
 func (db *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
 	if db.inject("read") != Works {
 		return errInjected
