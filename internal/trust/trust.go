@@ -42,7 +42,6 @@ type Trust struct {
 
 	exercising chan struct{} // bounds the checks that run at once
 	canaries   *cage
-	canary     sync.Mutex
 
 	mu     sync.Mutex
 	cached *state
