@@ -86,7 +86,11 @@ func (l *Log) proveTx(tx *store.Tx, tenant id.Tenant, event id.Event, p *verify.
 }
 
 func inclusion(tx *store.Tx, name string, size, index int64) (verify.Inclusion, error) {
-	hashes, err := tlog.ProveRecord(size, index, &tileReader{tx: tx, name: name, size: size})
+	r := &tileReader{tx: tx, name: name, size: size}
+	if err := r.knowEdge(); err != nil {
+		return verify.Inclusion{}, err
+	}
+	hashes, err := tlog.ProveRecord(size, index, r)
 	if err != nil {
 		return verify.Inclusion{}, fmt.Errorf("proving leaf %d of tree %s: %w", index, name, err)
 	}

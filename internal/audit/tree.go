@@ -163,6 +163,7 @@ type tileReader struct {
 	name string
 	size int64
 	read map[tileName][]byte
+	edge map[int64]tlog.Hash // by index, see knowEdge
 }
 
 type tileName struct {
@@ -174,6 +175,10 @@ type tileName struct {
 func (r *tileReader) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 	hashes := make([]tlog.Hash, len(indexes))
 	for i, index := range indexes {
+		if h, ok := r.edge[index]; ok {
+			hashes[i] = h
+			continue
+		}
 		t := tlog.TileForIndex(tileHeight, index)
 		data, err := r.tile(t.L, t.N)
 		if err != nil {
@@ -185,6 +190,27 @@ func (r *tileReader) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 		}
 	}
 	return hashes, nil
+}
+
+// knowEdge takes the complete subtrees at the right from the head, if the head
+// has the reader's size: so a proof reads no partial tile for them.
+func (r *tileReader) knowEdge() error {
+	heads, err := readTrees(r.tx, []string{r.name})
+	if err != nil {
+		return err
+	}
+	t := heads[r.name]
+	if t.size != r.size {
+		return nil
+	}
+	r.edge = make(map[int64]tlog.Hash, len(t.edge))
+	at := int64(0)
+	for _, h := range t.edge {
+		level := bits.Len64(uint64(t.size-at)) - 1
+		r.edge[tlog.StoredHashIndex(level, at>>level)] = h
+		at += 1 << level
+	}
+	return nil
 }
 
 // width is how many hashes the tile holds in a tree of the reader's size.
