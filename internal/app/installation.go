@@ -281,7 +281,7 @@ func placesFor(env *cli.Env) (backupplug.Place, error) {
 	if err != nil {
 		return backupplug.Place{}, err
 	}
-	p := backupplug.Place{Data: set.Data, Root: set.rootDir(), DatabaseKey: databaseRef}
+	p := backupplug.Place{Data: set.Data, Root: set.rootDir(), DatabaseKey: databaseRef, Migrations: migrations(described())}
 	if p.RingURL, err = set.keyringURL(); err != nil {
 		return p, err
 	}

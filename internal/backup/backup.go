@@ -2,13 +2,13 @@
 //
 // A backup has two halves, data and keyring, which belong in different places:
 //
-//	DIR/troth-20261121T213000Z/data/MANIFEST.json  troth.db   (or troth.dump)
+//	DIR/troth-20261121T213000Z/data/MANIFEST.json  troth.db
 //	DIR/troth-20261121T213000Z/keyring/MANIFEST.json  keyring.jsonl
 //
-// Neither half has a key in the clear. The data half is ciphertext: the copy of
-// the embedded database is encrypted with AES-256-XTS as the original is, a
-// dump of Postgres is sealed frame by frame with XAES-256-GCM. The keyring half
-// holds wrapped keys only. What opens both is the root key, which is in no
+// Neither half has a key in the clear. The data half is an SQLite file encrypted
+// with AES-256-XTS, of either engine: a backup of Postgres can be restored to the
+// embedded database and the other way round. The keyring half holds wrapped keys
+// only. What opens both is the root key, which is in no
 // backup: keep a copy of the root directory where neither half is.
 //
 // A backup is consistent while the service runs (SQLite's online backup, or one
@@ -55,7 +55,6 @@ const (
 // The files in them.
 const (
 	databaseFile = "troth.db"
-	dumpFile     = "troth.dump"
 	ringFile     = "keyring.jsonl"
 )
 
@@ -99,11 +98,6 @@ func (r Result) Bytes() int64 {
 	}
 	return n
 }
-
-// dumpRef is the key that dumps are sealed under.
-var dumpRef = keys.ServiceRef("backup")
-
-const dumpKeySize = 32
 
 func onHost(by access.Subject) error {
 	if by.Kind != access.KindSystem || !by.May(permTake) {

@@ -7,13 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"troth/internal/fault"
 	"troth/internal/keys"
+	"troth/internal/secret"
 	"troth/internal/store"
 	"troth/verify"
 )
@@ -23,7 +26,9 @@ type Target struct {
 	Root        keys.Root // opens the keyring; the root key is in no backup
 	RingURL     string    // an empty keyring
 	StoreURL    string    // an empty database
+	Scratch     string    // a directory with room for the database, when that is not a file
 	DatabaseKey keys.Ref
+	Migrations  []fs.FS    // for an empty Postgres database
 	Key         verify.Key // the log's key, pinned: what is in the backup is not believed about itself
 	Now         func() time.Time
 }
@@ -120,33 +125,44 @@ func (t Target) fill(ctx context.Context, r Result, ringDir string, progress Pro
 	if err != nil {
 		return fmt.Errorf("opening the restored database key: %w", err)
 	}
-	if path, embedded := sqlitePath(t.StoreURL); embedded && r.Manifest.Engine == store.SQLite {
-		if err := copyFile(filepath.Join(r.Dir, dataHalf, databaseFile), path, progress); err != nil {
-			return err
-		}
+	path, embedded := strings.CutPrefix(t.StoreURL, "sqlite:")
+	if !embedded {
+		path = filepath.Join(t.Scratch, databaseFile)
+		defer os.Remove(path)
 	}
-	db, err := store.Open(ctx, store.Options{URL: t.StoreURL, Key: key, Now: t.Now})
+	if err := copyFile(filepath.Join(r.Dir, dataHalf, databaseFile), path, progress); err != nil {
+		return err
+	}
+	db, err := store.Open(ctx, store.Options{URL: "sqlite:" + path, Key: key, Now: t.Now})
 	if err != nil {
 		return fmt.Errorf("opening the restored database: %w", err)
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if r.Manifest.Engine != store.SQLite {
-		if err := load(ctx, db, k, r, progress); err != nil {
-			return fmt.Errorf("restoring the database: %w", err)
-		}
-	}
 	progress("checking the database", 0, 0)
-	return step("checking the restored database", db.Check(ctx))
+	if err := db.Check(ctx); err != nil {
+		return fmt.Errorf("checking the restored database: %w", err)
+	}
+	if embedded {
+		return nil
+	}
+	progress("filling the database", 0, 0)
+	return step("filling the database", t.load(ctx, db, key))
 }
 
-func load(ctx context.Context, db *store.DB, k *keys.Keys, r Result, progress Progress) error {
-	dump, err := openDump(ctx, k, filepath.Join(r.Dir, dataHalf, dumpFile), r.Manifest.TakenAt)
+// load copies all rows from a restored file to another engine.
+func (t Target) load(ctx context.Context, from *store.DB, key secret.Bytes) (err error) {
+	db, err := store.Open(ctx, store.Options{URL: t.StoreURL, Key: key, Now: t.Now})
 	if err != nil {
 		return err
 	}
-	defer dump.Close()
-	progress("restoring the database", 0, 0)
-	return db.Load(ctx, dump)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := db.Migrate(ctx, t.Migrations...); err != nil {
+		return err
+	}
+	r, w := io.Pipe()
+	go func() { w.CloseWithError(from.Dump(ctx, w)) }()
+	defer r.Close()
+	return db.Load(ctx, r)
 }
 
 // atOnce is how many entries are inserted at a time: the store commits what
@@ -186,15 +202,6 @@ func fillRing(ctx context.Context, path string, ring keys.Ring, progress Progres
 	}
 	work.Wait()
 	return context.Cause(ctx)
-}
-
-// sqlitePath is the path in a URL of the embedded engine.
-func sqlitePath(url string) (string, bool) {
-	const scheme = "sqlite:"
-	if len(url) <= len(scheme) || url[:len(scheme)] != scheme {
-		return "", false
-	}
-	return url[len(scheme):], true
 }
 
 func copyFile(from, to string, progress Progress) error {

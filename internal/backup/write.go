@@ -16,7 +16,6 @@ import (
 	"troth/internal/access"
 	"troth/internal/audit"
 	"troth/internal/keys"
-	"troth/internal/store"
 	"troth/verify"
 )
 
@@ -71,20 +70,16 @@ func (s Source) write(ctx context.Context, dir string, at time.Time, progress Pr
 		return m, fmt.Errorf("reading the log's checkpoint: %w", err)
 	}
 	m.Checkpoint = string(checkpoint)
-	name := databaseFile
-	if s.DB.Engine() == store.SQLite {
-		err = s.DB.BackupTo(ctx, filepath.Join(dir, dataHalf, name), func(done, total int) { progress("copying the database", done, total) })
-	} else {
-		name = dumpFile
-		err = s.dump(ctx, filepath.Join(dir, dataHalf, name), at, progress)
-	}
+	// On Postgres too the copy is an encrypted SQLite file: there is one form of
+	// backup, and either engine can be restored from it.
+	err = s.DB.BackupTo(ctx, filepath.Join(dir, dataHalf, databaseFile), func(done, total int) { progress("copying the database", done, total) })
 	if err != nil {
 		return m, fmt.Errorf("copying the database: %w", err)
 	}
 	if err := s.copyRing(ctx, filepath.Join(dir, ringHalf, ringFile), progress); err != nil {
 		return m, fmt.Errorf("copying the keyring: %w", err)
 	}
-	for _, f := range []verify.BackupFile{{Half: dataHalf, Name: name}, {Half: ringHalf, Name: ringFile}} {
+	for _, f := range []verify.BackupFile{{Half: dataHalf, Name: databaseFile}, {Half: ringHalf, Name: ringFile}} {
 		if f.Size, f.SHA256, err = digest(filepath.Join(dir, f.Half, f.Name)); err != nil {
 			return m, err
 		}

@@ -8,6 +8,7 @@ package plug
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -39,6 +40,7 @@ type Place struct {
 	RingURL     string
 	StoreURL    string
 	DatabaseKey keys.Ref
+	Migrations  []fs.FS
 }
 
 // Deps are what the plug needs.
@@ -175,7 +177,8 @@ func (p plug) fill(ctx context.Context, env *cli.Env, dir, ring string, key veri
 		return backup.Result{}, fault.Wrap(err, fault.Invalid, "backup.data", "The directory %s cannot be made.", place.Data)
 	}
 	r, err := backup.Restore(ctx, dir, ring, backup.Target{
-		Root: root, RingURL: place.RingURL, StoreURL: place.StoreURL, DatabaseKey: place.DatabaseKey, Key: key, Now: p.Now,
+		Root: root, RingURL: place.RingURL, StoreURL: place.StoreURL, Scratch: place.Data,
+		DatabaseKey: place.DatabaseKey, Migrations: place.Migrations, Key: key, Now: p.Now,
 	}, progress(env))
 	if err != nil {
 		for _, name := range []string{"troth.db", "troth.db-wal", "troth.db-shm", "keyring.db", "keyring.db-wal", "keyring.db-shm"} {
