@@ -57,7 +57,7 @@ func (in *Installation) examineConfiguration(context.Context) []part.Finding {
 // makes sessions and links live longer than they should.
 func (in *Installation) examineClock(context.Context) []part.Finding {
 	now := in.now()
-	info, err := os.Stat(in.publishedPath())
+	info, err := os.Stat(in.set.publishedPath())
 	if err != nil {
 		return []part.Finding{part.Fine("The clock says %s.", now.UTC().Format(time.RFC3339))}
 	}

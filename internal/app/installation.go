@@ -120,7 +120,7 @@ func (in *Installation) migrate(ctx context.Context, _ options) error {
 
 func (in *Installation) openLog(_ context.Context, _ options) (err error) {
 	in.audit, err = audit.New(in.db, in.keys, audit.Options{
-		Origin: host(in.set.site.Origin), Published: in.publishedPath(), Now: in.now, Log: in.log,
+		Origin: host(in.set.site.Origin), Published: in.set.publishedPath(), Now: in.now, Log: in.log,
 		Types: part.All(in.parts, func(p part.Part) []audit.Type { return p.Events }),
 	})
 	if err != nil {
@@ -285,6 +285,14 @@ func placesFor(env *cli.Env) (backupplug.Place, error) {
 	if p.RingURL, err = set.keyringURL(); err != nil {
 		return p, err
 	}
+	p.Published = set.publishedPath()
+	p.Record = func(ctx context.Context, r backup.Result) error {
+		in, err := open(ctx, set, options{now: time.Now, log: env.Log})
+		if err != nil {
+			return err
+		}
+		return errors.Join(backup.RecordRestored(ctx, access.System("operator on the host"), in.db, in.audit, r, in.now()), in.Close())
+	}
 	p.StoreURL, err = set.storeURL()
 	return p, err
 }
@@ -300,7 +308,7 @@ func host(origin string) string {
 
 // publishedPath is where the last published checkpoint is kept outside of the
 // database, so that a database that was taken back is noticed.
-func (in *Installation) publishedPath() string { return filepath.Join(in.set.Data, "checkpoint") }
+func (s *Settings) publishedPath() string { return filepath.Join(s.Data, "checkpoint") }
 
 // Close writes what is still held in memory and closes the data.
 func (in *Installation) Close() error {

@@ -22,8 +22,9 @@
 // taken for a backup by nobody.
 //
 // Restoring makes a new data directory, or fills an empty Postgres database; it
-// never writes over an installation. The restored log is older than the one
-// that was published, and says so: package audit opens a new epoch in it.
+// never writes over an installation. The restored log has an entry that says so.
+// When it is older than the checkpoint that was published last, and that is
+// given to the command, package audit opens a new epoch in it, openly.
 //
 // It is no archive of the configuration, of certificates in files or of the
 // application's own data. Copying the database files of a running service
@@ -113,6 +114,14 @@ func LastTaken(ctx context.Context, log *audit.Log) (time.Time, error) {
 		return time.Time{}, err
 	}
 	return entries[0].OccurredAt, nil
+}
+
+// RecordRestored writes into a restored log that it was restored, and from when.
+func RecordRestored(ctx context.Context, by access.Subject, db *store.DB, log *audit.Log, r Result, now time.Time) error {
+	if err := onHost(by); err != nil {
+		return err
+	}
+	return record(ctx, db, log, by, now, "backup.restored", map[string]string{"taken": r.Manifest.TakenAt.Format(time.RFC3339)})
 }
 
 // record writes an event about a backup.

@@ -8,6 +8,7 @@ package plug
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -41,6 +42,10 @@ type Place struct {
 	StoreURL    string
 	DatabaseKey keys.Ref
 	Migrations  []fs.FS
+	Published   string // the file of the last published checkpoint
+	// Record opens the restored installation and writes into its log what was
+	// restored.
+	Record func(ctx context.Context, r backup.Result) error
 }
 
 // Deps are what the plug needs.
@@ -69,11 +74,13 @@ func New(d Deps) part.Part {
 				Use: "restore DIR", Short: "bring a backup back into an empty place", Args: cobra.ExactArgs(1), Run: p.restore, Destroys: true,
 				Long: "Checks the newest backup in DIR (or DIR itself) against the log's key, and makes a new data directory from it.\n" +
 					"The root key must lie where the configuration says (keys.root; otherwise root/ in the data directory).\n" +
-					"The log then says openly that it was taken back to the time of the backup.",
+					"Give the newest checkpoint of the log that anybody kept with --checkpoint (the file “checkpoint” of the old data\n" +
+					"directory, or a copy of /-/log/checkpoint): the log then says openly, in a new epoch, that it was taken back.",
 				Example: "  troth restore /var/backups/troth --data ./new --key localhost+…",
 				Flags: func(f *pflag.FlagSet) {
 					f.String("key", "", "the log's verifier `key`, as serve prints it: what is restored must be signed with it")
 					f.String("keyring", "", "the `directory` of the keyring half, when it lies elsewhere")
+					f.String("checkpoint", "", "the `file` with the newest checkpoint that was published")
 				},
 			},
 		},
@@ -142,6 +149,10 @@ func (p plug) restore(ctx context.Context, env *cli.Env, args []string) error {
 	if err != nil {
 		return err
 	}
+	published, err := checkpoint(env, key)
+	if err != nil {
+		return err
+	}
 	if env.DryRun {
 		r, err := backup.Examine(dir, ring, key)
 		if err != nil {
@@ -155,10 +166,41 @@ func (p plug) restore(ctx context.Context, env *cli.Env, args []string) error {
 	if err != nil {
 		return err
 	}
+	if err := keep(place.Published, published); err != nil {
+		return err
+	}
+	if err := place.Record(ctx, r); err != nil {
+		return fmt.Errorf("recording the restoration in the log: %w", err)
+	}
 	return env.Print(answer{r, r.Bytes()}, func(t *cli.Table) {
 		t.Line("The backup of %s is restored to %s.", r.Manifest.TakenAt.Format(time.RFC3339), place.Data)
-		t.Line("Start it with: troth serve --data %s. What happened after the backup is lost, and the log says so openly.", place.Data)
+		t.Line("Start it with: troth serve --data %s. What happened after the backup is lost.", place.Data)
 	})
+}
+
+// checkpoint reads the checkpoint that was given, nil if none was. One that is
+// not signed with the log's key is refused.
+func checkpoint(env *cli.Env, key verify.Key) ([]byte, error) {
+	path, err := env.Flags.GetString("checkpoint")
+	if err != nil || path == "" {
+		return nil, err
+	}
+	signed, err := os.ReadFile(path)
+	if err == nil {
+		_, err = verify.OpenCheckpoint(signed, key)
+	}
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Invalid, "backup.checkpoint", "The checkpoint %s cannot be used: %v.", path, err).On("checkpoint")
+	}
+	return signed, nil
+}
+
+// keep puts the published checkpoint where the log looks for it when it starts.
+func keep(path string, signed []byte) error {
+	if signed == nil {
+		return nil
+	}
+	return os.WriteFile(path, signed, 0o600)
 }
 
 // fill restores, and takes away what it began when it fails: half an
