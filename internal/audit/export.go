@@ -12,9 +12,9 @@ import (
 
 // Export writes the public log into a directory that any tlog-tiles tool can
 // read: checkpoint, tile/…, tile/entries/…, and beside them vkey and
-// evidence/DIGEST. Files that are complete there already are left; so an export
-// can be repeated, and takes as long as the log has grown. The checkpoint is
-// written last.
+// evidence/DIGEST. When an earlier export lies there that this log continues,
+// what is complete is left, so an export can be repeated and takes as long as
+// the log has grown. The checkpoint is written last.
 func (l *Log) Export(ctx context.Context, dir string, progress func(done, total int)) error {
 	if progress == nil {
 		progress = func(int, int) {}
@@ -27,9 +27,13 @@ func (l *Log) Export(ctx context.Context, dir string, progress func(done, total 
 	if err != nil {
 		return err
 	}
+	continued, err := l.continues(ctx, dir)
+	if err != nil {
+		return fmt.Errorf("looking at the earlier export: %w", err)
+	}
 	files := tilesOf(size)
 	for i, at := range files {
-		if err := l.exportTile(ctx, dir, at, size); err != nil {
+		if err := l.exportTile(ctx, dir, at, size, continued); err != nil {
 			return fmt.Errorf("exporting the log: %w", err)
 		}
 		progress(i+1, len(files))
@@ -65,9 +69,35 @@ func pathOf(at verify.TileCoordinates) string {
 	return verify.TilePath(at.Level, at.N, at.Width)
 }
 
-func (l *Log) exportTile(ctx context.Context, dir string, at verify.TileCoordinates, size int64) error {
+// continues reports whether an export lies in the directory whose checkpoint is
+// of this log. After a restored backup its later tiles may be others.
+func (l *Log) continues(ctx context.Context, dir string) (held bool, err error) {
+	signed, err := load(filepath.Join(dir, "checkpoint"))
+	if err != nil || signed == nil {
+		return false, err
+	}
+	key, err := verify.ParseKey(l.VKey())
+	if err != nil {
+		return false, err
+	}
+	c, err := verify.OpenCheckpoint(signed, key)
+	if err != nil || c.Size == 0 {
+		return false, nil // not ours: everything is written anew
+	}
+	err = l.db.Read(ctx, func(tx *store.Tx) error {
+		p, err := readPlatform(tx)
+		if err != nil {
+			return err
+		}
+		held, err = holds(tx, p, c)
+		return err
+	})
+	return held, err
+}
+
+func (l *Log) exportTile(ctx context.Context, dir string, at verify.TileCoordinates, size int64, continued bool) error {
 	path := pathOf(at)
-	if at.Width == verify.TileWidth {
+	if continued && at.Width == verify.TileWidth {
 		if _, err := os.Stat(filepath.Join(dir, filepath.FromSlash(path))); err == nil {
 			return nil
 		}
@@ -83,29 +113,47 @@ func (l *Log) exportTile(ctx context.Context, dir string, at verify.TileCoordina
 	return writeFile(dir, path, data)
 }
 
-// exportEvidence writes the evidence whose digest is in the log below size.
+// exportStep is how many entries of the log are looked through at once.
+const exportStep = 2048
+
+// exportEvidence writes the evidence whose digest is in the log below size. A
+// file that is there already is left: its name says what is in it.
 func (l *Log) exportEvidence(ctx context.Context, dir string, size int64) error {
-	after := ""
-	for {
-		var page []string
-		err := l.db.Read(ctx, func(tx *store.Tx) (err error) {
-			page, err = evidenceAfter(tx, after, size)
-			return err
-		})
-		if err != nil || len(page) == 0 {
-			return err
-		}
-		for _, digest := range page {
-			b, err := l.EvidenceBytes(ctx, digest)
+	for from := int64(0); from < size; from += exportStep {
+		var page []evidenceRow
+		err := l.db.Read(ctx, func(tx *store.Tx) error {
+			digests, err := evidenceBetween(tx, from, min(from+exportStep, size))
 			if err != nil {
-				return fmt.Errorf("reading evidence %s: %w", digest, err)
-			}
-			if err := writeFile(dir, "evidence/"+digest, b); err != nil {
 				return err
 			}
-			after = digest
+			page = page[:0]
+			for _, d := range digests {
+				if _, err := os.Stat(filepath.Join(dir, "evidence", d)); err == nil {
+					continue
+				}
+				b, err := readEvidence(tx, d)
+				if err != nil {
+					return fmt.Errorf("reading evidence %s: %w", d, err)
+				}
+				page = append(page, evidenceRow{d, b})
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, e := range page {
+			if err := writeFile(dir, "evidence/"+e.digest, e.envelope); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
+}
+
+type evidenceRow struct {
+	digest   string
+	envelope []byte
 }
 
 // writeFile writes so that an interrupted export leaves no half file.

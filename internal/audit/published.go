@@ -118,12 +118,12 @@ func writeDurably(path string, b []byte) (err error) {
 	return dir.Sync()
 }
 
-// load reads the file, nil if there is none.
-func (f *publishedFile) load() ([]byte, error) {
-	if f.path == "" {
+// load reads a checkpoint's file, nil if there is none.
+func load(path string) ([]byte, error) {
+	if path == "" {
 		return nil, nil
 	}
-	file, err := os.Open(f.path)
+	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -204,7 +204,7 @@ func (l *Log) compareWithPublished(ctx context.Context) error {
 
 // lastPublished reads and checks the file.
 func (l *Log) lastPublished() (c verify.Checkpoint, known bool, err error) {
-	signed, err := l.file.load()
+	signed, err := load(l.file.path)
 	if err != nil || len(signed) == 0 {
 		return c, false, err
 	}
@@ -229,11 +229,8 @@ func (l *Log) behind(tx *store.Tx, published verify.Checkpoint, known bool) (boo
 	if err != nil {
 		return false, err
 	}
-	if published.Size <= p.tree.size {
-		root, err := tlog.TreeHash(published.Size, &tileReader{tx: tx, name: platformTree, size: p.tree.size})
-		if err != nil || root == published.Root {
-			return false, err
-		}
+	if held, err := holds(tx, p, published); err != nil || held {
+		return false, err
 	}
 	if p.epoch < 2 {
 		return true, nil
@@ -244,6 +241,15 @@ func (l *Log) behind(tx *store.Tx, published verify.Checkpoint, known bool) (boo
 	}
 	e, err := verify.ParseEntry(entry)
 	return e.Epoch.Size != published.Size || e.Epoch.Root != published.Root, err
+}
+
+// holds reports whether the published tree is the beginning of the stored one.
+func holds(tx *store.Tx, p platform, published verify.Checkpoint) (bool, error) {
+	if published.Size > p.tree.size {
+		return false, nil
+	}
+	root, err := tlog.TreeHash(published.Size, &tileReader{tx: tx, name: platformTree, size: p.tree.size})
+	return root == published.Root, err
 }
 
 func epochName(n int64) string { return "epoch/" + strconv.FormatInt(n, 10) }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"troth/internal/id"
 	"troth/internal/store"
 	"troth/internal/store/storetest"
 	"troth/verify"
@@ -74,6 +75,42 @@ func read(t *testing.T, dir, name string) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// TestAnExportIsRepeated into one directory, as the log grows and after the
+// database went back: then full tiles that lie there are of another log.
+func TestAnExportIsRepeated(t *testing.T) {
+	ctx := t.Context()
+	o := storetest.SQLiteOptions(t)
+	h := open(t, storetest.Open(t, o, Migrations))
+	tenants := make([]id.Tenant, 300)
+	for i := range tenants {
+		tenants[i] = id.New[id.Tenant](h.clock.now())
+	}
+	pend(t, h, tenants, 200)
+	h.sequence()
+	backup := filepath.Join(t.TempDir(), "backup.db")
+	if err := h.db.BackupTo(ctx, backup, nil); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for range 2 {
+		if err := h.log.Export(ctx, dir, nil); err != nil {
+			t.Fatal(err)
+		}
+		checkDir(t, h, dir)
+		pend(t, h, tenants, 300)
+		h.sequence()
+	}
+	o.URL = "sqlite:" + backup
+	h.db = storetest.Open(t, o, Migrations)
+	h.start()
+	pend(t, h, tenants, 300)
+	h.sequence()
+	if err := h.log.Export(ctx, dir, nil); err != nil {
+		t.Fatal(err)
+	}
+	checkDir(t, h, dir)
 }
 
 // TestWhatIsServedIsKept holds that a checkpoint is in the file before anybody

@@ -359,9 +359,9 @@ func tenantOrigin(origin, tree string) string {
 	return b.String()
 }
 
-// evidenceAfter lists the digests of evidence that the platform log holds
-// below size, in their order.
-func evidenceAfter(tx *store.Tx, after string, size int64) ([]string, error) {
-	return column[string](tx.Query(`SELECT e.digest FROM log_evidence e JOIN log_leaf l ON l.name = e.digest AND l.name <> '' AND l.tree = $1
-		WHERE e.digest > $2 AND l.idx < $3 ORDER BY e.digest LIMIT 100`, platformTree, after, size))
+// evidenceBetween lists the digests of evidence in a range of the platform
+// log. A digest is the only name of 64 characters there.
+func evidenceBetween(tx *store.Tx, from, until int64) ([]string, error) {
+	return column[string](tx.Query(`SELECT name FROM log_leaf WHERE tree = $1 AND idx >= $2 AND idx < $3 AND length(name) = 64 ORDER BY idx`,
+		platformTree, from, until))
 }
