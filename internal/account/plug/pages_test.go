@@ -107,7 +107,7 @@ func TestJourney(t *testing.T) {
 	post(link, 303, "/-/signin", "password", word+" three")
 	get("/-/signin", 200, "Your new password is set")
 	get(link, 410, "used already")
-	post("/-/signin", 303, "/-/account/", "email", address, "password", word+" three")
+	post("/-/signin", 303, "/", "email", address, "password", word+" three")
 
 	v2 := d.visitor()
 	if p, err := v2.SignIn(ctx, address, secret.Of(word+" three")); err != nil || p.Status != 303 {
@@ -241,7 +241,7 @@ func TestReturnToStaysHere(t *testing.T) {
 	for _, to := range []string{"https://evil.example/", "//evil.example", `/\evil.example`, "javascript:alert(1)", "/%5cevil.example", " /x", "/\tx"} {
 		p, err := d.visitor().Post(ctx, "/-/signin", "email", c.Address, "password", c.Password.Reveal(), "return_to", to)
 		is(t, p, err, 303)
-		if got := p.Header.Get("Location"); got != pathHome {
+		if got := p.Header.Get("Location"); got != "/" {
 			t.Errorf("return_to %q leads to %q", to, got)
 		}
 	}

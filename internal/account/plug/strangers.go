@@ -153,6 +153,15 @@ type signInData struct {
 	SignUpPath string // "" when nobody can sign up
 }
 
+// next is where signing in leads: back, or to what people came for, the
+// application. Where there is none, / leads to the own account.
+func (d signInData) next() string {
+	if d.ReturnTo == "" {
+		return "/"
+	}
+	return d.ReturnTo
+}
+
 func (p *plug) signInData(r *web.Request) signInData {
 	d := signInData{ReturnTo: r.ReturnTo("")}
 	if p.config.Mode != account.SignupClosed {
@@ -167,7 +176,7 @@ func (p *plug) signInData(r *web.Request) signInData {
 func (p *plug) showSignIn(r *web.Request) error {
 	d := p.signInData(r)
 	if r.Subject.Kind == access.KindPerson {
-		return r.See(orHome(d.ReturnTo))
+		return r.See(d.next())
 	}
 	return r.Page("account/signin", titleSignIn, d)
 }
@@ -179,7 +188,7 @@ func (p *plug) signIn(r *web.Request) error {
 		return r.FormPage("account/signin", titleSignIn, d, err)
 	}
 	signIn(r, signed)
-	return r.See(orHome(d.ReturnTo))
+	return r.See(d.next())
 }
 
 func (p *plug) showSignOut(r *web.Request) error {
