@@ -71,23 +71,23 @@ func settingsFor(env *cli.Env, change func(*Settings)) (*Settings, error) {
 func ownCommands() []cli.Command {
 	return []cli.Command{
 		{
-			Use: "init", Short: "make the data directory: keys, database, local authority, commented troth.toml",
+			Use: "init", Short: "Make the data directory: keys, database, local authority, commented troth.toml",
 			Flags: initFlags, Run: runInit, Example: "  troth init --data ./data",
 		},
 		{
-			Use: "serve", Short: "serve the front door until it is told to stop",
+			Use: "serve", Short: "Serve the front door until it is told to stop",
 			Flags: serveFlags, Run: runServe, Example: "  troth serve --data ./data --upstream http://127.0.0.1:3000",
 		},
 		{
-			Use: "doctor", Short: "say in sentences what is wrong, and what to do",
+			Use: "doctor", Short: "Say in sentences what is wrong, and what to do",
 			Flags: func(f *pflag.FlagSet) { f.String("mail", "", "also send one message to this `address`") },
 			Run:   runDoctor,
 		},
-		{Use: "config", Short: "check or explain the configuration", Sub: []cli.Command{
-			{Use: "check", Short: "read the configuration as serve does, and say what is wrong", Run: runConfigCheck},
-			{Use: "explain", Short: "print every key with its sentence and its present value", Run: runConfigExplain},
+		{Use: "config", Short: "Check or explain the configuration", Sub: []cli.Command{
+			{Use: "check", Short: "Read the configuration as serve does, and say what is wrong", Run: runConfigCheck},
+			{Use: "explain", Short: "Print every key with its sentence and its present value", Run: runConfigExplain},
 		}},
-		{Use: "version", Short: "print the version", Run: runVersion},
+		{Use: "version", Short: "Print the version", Run: runVersion},
 	}
 }
 

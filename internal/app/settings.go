@@ -42,7 +42,7 @@ type tlsFiles struct {
 
 // storage is the section [store].
 type storage struct {
-	URL     string `toml:"url" doc:"Empty: an encrypted SQLite database in the data directory. Or postgres://USER@HOST/DATABASE; several hosts and target_session_attrs=read-write find the writable server. The password belongs into password_file or ~/.pgpass."`
+	URL     string `toml:"url" doc:"Empty: an encrypted SQLite database in the data directory. Or postgres://USER@HOST/DATABASE; several hosts and target_session_attrs=read-write find the writable server. With a password in it, use url_file."`
 	URLFile string `toml:"url_file" doc:"A file that holds the URL instead, when it contains a password."`
 }
 

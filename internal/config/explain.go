@@ -38,6 +38,9 @@ func explainSection(w io.Writer, set map[string]bool, s Section) error {
 	}
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
+		if i > 0 || s.Doc != "" {
+			fmt.Fprintln(w)
+		}
 		comment(w, f.Tag.Get("doc"))
 		name := keyOf(f)
 		if s.Name != "" {

@@ -65,13 +65,13 @@ func New(d Deps) part.Part {
 		Doctor: []part.Examination{{Name: "backup", Run: p.examine}},
 		Commands: []cli.Command{
 			{
-				Use: "backup DIR", Short: "copy everything to a directory, while the service runs", Args: cobra.ExactArgs(1), NeedsData: true, Run: take,
+				Use: "backup DIR", Short: "Copy everything to a directory, while the service runs", Args: cobra.ExactArgs(1), NeedsData: true, Run: take,
 				Long: "Writes DIR/troth-TIME/data and DIR/troth-TIME/keyring, and checks both. Keep the two halves in different places,\n" +
 					"and the root key in a third: none of them opens anything alone.",
 				Example: "  troth backup /var/backups/troth",
 			},
 			{
-				Use: "restore DIR", Short: "bring a backup back into an empty place", Args: cobra.ExactArgs(1), Run: p.restore, Destroys: true,
+				Use: "restore DIR", Short: "Bring a backup back into an empty place", Args: cobra.ExactArgs(1), Run: p.restore, Destroys: true,
 				Long: "Checks the newest backup in DIR (or DIR itself) against the log's key, and makes a new data directory from it.\n" +
 					"The root key must lie where the configuration says (keys.root; otherwise root/ in the data directory).\n" +
 					"Give the newest checkpoint of the log that anybody kept with --checkpoint (the file “checkpoint” of the old data\n" +

@@ -32,21 +32,21 @@ func opened(env *cli.Env) (installation, error) {
 
 func commands() []cli.Command {
 	return []cli.Command{{
-		Use: "key", Short: "list, renew and retire the epoch keys",
+		Use: "key", Short: "List, renew and retire the epoch keys",
 		Long: "An epoch key wraps all keys of the keyring. A new epoch renews that wrapping, while serve runs;\n" +
 			"no data is encrypted again. Retiring an older epoch destroys its key, and with it every backup of\n" +
 			"the keyring from before: that is how keys that were destroyed vanish from backups too.",
 		Sub: []cli.Command{
-			{Use: "list", Short: "the epochs, and how many keys each wraps", NeedsData: true, Run: list},
+			{Use: "list", Short: "The epochs, and how many keys each wraps", NeedsData: true, Run: list},
 			{
-				Use: "roll", Short: "make a new epoch and put all keys under it", NeedsData: true, Destroys: true, Run: roll,
+				Use: "roll", Short: "Make a new epoch and put all keys under it", NeedsData: true, Destroys: true, Run: roll,
 				Long: "Makes a new epoch key and wraps all keys of the keyring under it. It may run while serve does, and\n" +
 					"may be interrupted: the next one goes on. With --retire the older epochs are destroyed afterwards.",
 				Example: "troth key roll\ntroth key roll --retire && troth backup /mnt/backups",
 				Flags:   func(f *pflag.FlagSet) { f.Bool("retire", false, "destroy the older epochs afterwards") },
 			},
 			{
-				Use: "retire EPOCH", Short: "destroy an epoch key that wraps nothing any more", NeedsData: true, Destroys: true, Args: cobra.ExactArgs(1), Run: retire,
+				Use: "retire EPOCH", Short: "Destroy an epoch key that wraps nothing any more", NeedsData: true, Destroys: true, Args: cobra.ExactArgs(1), Run: retire,
 				Long:    "Destroys an epoch key. Backups of the keyring that stand under it can never be opened again: take one first.",
 				Example: "troth key retire --dry-run 000001-k7f3q2xa",
 			},

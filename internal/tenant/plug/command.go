@@ -32,13 +32,13 @@ var onHost = access.System("operator on the host")
 
 func commands() []cli.Command {
 	return []cli.Command{{
-		Use: "tenant", Short: "count organisations, and destroy one with its key",
+		Use: "tenant", Short: "Count organisations, and destroy one with its key",
 		Long: "Lists and shows tenants without names, people or content: those belong to the customers.",
 		Sub: []cli.Command{
-			{Use: "list", Short: "all tenants, by age", NeedsData: true, Run: list},
-			{Use: "show TENANT", Short: "one tenant", NeedsData: true, Args: cobra.ExactArgs(1), Run: show},
+			{Use: "list", Short: "All tenants, by age", NeedsData: true, Run: list},
+			{Use: "show TENANT", Short: "One tenant", NeedsData: true, Args: cobra.ExactArgs(1), Run: show},
 			{
-				Use: "destroy TENANT", Short: "delete an organisation and destroy its key", NeedsData: true, Destroys: true, Args: cobra.ExactArgs(1), Run: destroy,
+				Use: "destroy TENANT", Short: "Delete an organisation and destroy its key", NeedsData: true, Destroys: true, Args: cobra.ExactArgs(1), Run: destroy,
 				Long: "Removes every role and invitation of an organisation and destroys its key: what was sealed under it,\n" +
 					"its name and its part of the log included, can never be read again. Older backups of the keyring hold\n" +
 					"the key until the epoch is rolled (troth key) and the old epoch key is retired.",
