@@ -128,8 +128,10 @@ func (x *examination) words(c DocumentClaim, kept []exhibit) {
 		return
 	}
 	stated := ClaimRef{ID: c.ID, Sentence: c.Sentence, Criteria: c.Criteria, NotProven: c.NotProven}
-	// Where nothing is claimed to hold, new words may wait for new evidence.
-	if c.Status != Pending && c.Status != Failing && stated.Digest() != newest.Claim.Digest() {
+	// Where nothing is claimed to hold, new words and a new address may wait for
+	// new evidence.
+	held := c.Status != Pending && c.Status != Failing
+	if held && stated.Digest() != newest.Claim.Digest() {
 		x.r.add(Finding{Code: "claim-differs", Where: "claim " + c.ID, What: "The document words the claim otherwise than the evidence.",
 			Expected: fmt.Sprintf("%q, criteria %v, not proven %q", newest.Claim.Sentence, newest.Claim.Criteria, newest.Claim.NotProven),
 			Seen:     fmt.Sprintf("%q, criteria %v, not proven %q", c.Sentence, c.Criteria, c.NotProven)})
@@ -141,7 +143,7 @@ func (x *examination) words(c DocumentClaim, kept []exhibit) {
 		}
 		x.r.add(Finding{Code: "claim-differs", Where: "claim " + c.ID, What: "The time of the last check is not that of the evidence.", Expected: checked.Format(time.RFC3339Nano), Seen: seen})
 	}
-	if newest.Origin != x.document.Origin {
+	if held && newest.Origin != x.document.Origin {
 		x.r.add(Finding{Code: "claim-differs", Where: "claim " + c.ID, What: "The evidence is about another installation.", Expected: x.document.Origin, Seen: newest.Origin})
 	}
 }

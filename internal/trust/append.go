@@ -22,7 +22,7 @@ func (t *Trust) append(ctx context.Context, e verify.Evidence) (verify.Digest, e
 	digest := verify.DigestOf(envelope)
 	check := e.Check
 	check.Build = ""
-	r := run{claim: e.Claim.ID, id: id.New[id.Evidence](e.FinishedAt), check: check.Name, claimDigest: e.Claim.Digest().String(), checkDigest: check.Digest().String(),
+	r := run{claim: e.Claim.ID, id: id.New[id.Evidence](e.FinishedAt), check: check.Name, claimDigest: e.Claim.Digest().String(), checkDigest: check.Digest().String(), origin: e.Origin,
 		passed: e.Passed, err: e.Error, startedAt: e.StartedAt, finishedAt: e.FinishedAt, freshUntil: e.FreshUntil, evidence: digest.String(), logIndex: -1}
 	err = t.db.Write(ctx, func(tx *store.Tx) error {
 		if _, err := t.log.Evidence(ctx, tx, envelope); err != nil {

@@ -19,8 +19,8 @@ type span struct {
 
 // history replays a claim's runs, oldest first, and returns the spans of its
 // status up to now, oldest first. It is the only place that makes a status.
-func history(c Claim, runs []run, now time.Time) []span {
-	h := replay{claim: c, digest: c.ref().Digest().String(), last: map[string]run{}, conclusive: map[string]run{}}
+func history(c Claim, origin string, runs []run, now time.Time) []span {
+	h := replay{claim: c, origin: origin, digest: c.ref().Digest().String(), last: map[string]run{}, conclusive: map[string]run{}}
 	for _, r := range runs {
 		h.upTo(r.finishedAt)
 		h.last[r.check] = r
@@ -35,6 +35,7 @@ func history(c Claim, runs []run, now time.Time) []span {
 
 type replay struct {
 	claim            Claim
+	origin           string // of the installation now
 	digest           string // of what the claim says now
 	last, conclusive map[string]run
 	spans            []span
@@ -82,12 +83,18 @@ func (h *replay) check(k Check, at time.Time) Status {
 	switch {
 	case ok && !r.passed:
 		return verify.Failing
-	case !ok || r.claimDigest != h.digest || r.checkDigest != k.ref("").Digest().String():
+	case !ok || !r.about(h.origin, h.digest, k):
 		return verify.Pending
 	case h.last[k.Name].err != "" || at.After(r.freshUntil):
 		return verify.Stale
 	}
 	return ""
+}
+
+// about reports whether a run was one of this check, of these words, at this
+// address. Any other proves something else.
+func (r run) about(origin, claimDigest string, k Check) bool {
+	return r.origin == origin && r.claimDigest == claimDigest && r.checkDigest == k.ref("").Digest().String()
 }
 
 // worse is the one of two statuses that a reader must see.

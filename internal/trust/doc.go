@@ -15,8 +15,8 @@
 //
 //   - failing, if the last conclusive run of a check did not pass. It stays so
 //     until that check passes, whatever else changes;
-//   - pending, if a check has not been exercised since the sentence, or the
-//     check, was last changed;
+//   - pending, if a check has not been exercised since the sentence, the check
+//     or the installation's address was last changed;
 //   - stale, if a check passed but too long ago, or could not be exercised since;
 //   - proven otherwise; attested for a duty that people carry out;
 //   - withdrawn, if the log has evidence of a claim that the program no longer makes.

@@ -124,7 +124,7 @@ func (t *Trust) record(tx *store.Tx, c Claim, now time.Time) (Record, error) {
 	}
 	slices.Reverse(runs)
 	out := Record{Claim: c, Status: verify.Pending}
-	spans := history(c, runs, now)
+	spans := history(c, t.o.Origin, runs, now)
 	if n := len(spans); n > 0 {
 		out.Status, out.Since = spans[n-1].status, spans[n-1].from
 	}

@@ -18,7 +18,7 @@ func (t *Trust) dueAt(tx *store.Tx, c Claim, k Check) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	changed := ok && (r.claimDigest != c.ref().Digest().String() || r.checkDigest != k.ref("").Digest().String())
+	changed := ok && !r.about(t.o.Origin, c.ref().Digest().String(), k)
 	switch {
 	case !ok:
 		at, err := registeredAt(tx, k.Name)

@@ -20,6 +20,7 @@ type run struct {
 	check       string
 	claimDigest string
 	checkDigest string
+	origin      string
 	passed      bool
 	err         string
 	startedAt   time.Time
@@ -29,11 +30,11 @@ type run struct {
 	logIndex    int64
 }
 
-const runColumns = "claim, run, check_name, claim_digest, check_digest, passed, error, started_at, finished_at, fresh_until, evidence, log_index"
+const runColumns = "claim, run, check_name, claim_digest, check_digest, origin, passed, error, started_at, finished_at, fresh_until, evidence, log_index"
 
 func (r run) insert(tx *store.Tx) error {
-	_, err := tx.Exec("INSERT INTO trust_run ("+runColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (claim, run) DO NOTHING",
-		r.claim, string(r.id), r.check, r.claimDigest, r.checkDigest, r.passed, r.err,
+	_, err := tx.Exec("INSERT INTO trust_run ("+runColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (claim, run) DO NOTHING",
+		r.claim, string(r.id), r.check, r.claimDigest, r.checkDigest, r.origin, r.passed, r.err,
 		store.Micros(r.startedAt), store.Micros(r.finishedAt), store.Micros(r.freshUntil), r.evidence, r.logIndex)
 	return err
 }
@@ -47,7 +48,7 @@ func scanRuns(rows *sql.Rows, err error) ([]run, error) {
 	for rows.Next() {
 		var r run
 		var started, finished, fresh int64
-		if err := rows.Scan(&r.claim, &r.id, &r.check, &r.claimDigest, &r.checkDigest, &r.passed, &r.err, &started, &finished, &fresh, &r.evidence, &r.logIndex); err != nil {
+		if err := rows.Scan(&r.claim, &r.id, &r.check, &r.claimDigest, &r.checkDigest, &r.origin, &r.passed, &r.err, &started, &finished, &fresh, &r.evidence, &r.logIndex); err != nil {
 			return nil, err
 		}
 		r.startedAt, r.finishedAt, r.freshUntil = store.FromMicros(started), store.FromMicros(finished), store.FromMicros(fresh)

@@ -1,11 +1,13 @@
 package trust
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -54,6 +56,10 @@ func New(ctx context.Context, db *store.DB, log *audit.Log, k *keys.Keys, claims
 	if err := validate(claims); err != nil {
 		return nil, err
 	}
+	claims = slices.Clone(claims)
+	slices.SortFunc(claims, func(a, b Claim) int { // A2 before A10
+		return cmp.Or(cmp.Compare(a.ID[:1], b.ID[:1]), cmp.Compare(len(a.ID), len(b.ID)), cmp.Compare(a.ID, b.ID))
+	})
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -80,7 +86,7 @@ func New(ctx context.Context, db *store.DB, log *audit.Log, k *keys.Keys, claims
 	return t, nil
 }
 
-// Claims are the claims that the program makes.
+// Claims are the claims that the program makes, in the order of their ids.
 func (t *Trust) Claims() []Claim { return t.claims }
 
 // Origin is the installation's address.

@@ -223,6 +223,24 @@ func TestEdited(t *testing.T) {
 	h.clean()
 }
 
+// TestMoved: at another address everything is to be tried anew.
+func TestMoved(t *testing.T) {
+	h := sqlite(t, claim("A1", "door.tried", pass))
+	h.exercise()
+	h.clock.pass(time.Minute)
+	var err error
+	h.Trust, err = New(t.Context(), h.db, h.log, h.keys, h.Claims(), Options{Origin: "https://other.example", Now: h.clock.now})
+	must(t, err)
+	h.status("A1", verify.Pending)
+	h.clean()
+	out, err := h.ExerciseDue(t.Context(), Bench{})
+	if err != nil || len(out) != 1 {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	h.status("A1", verify.Proven)
+	h.clean()
+}
+
 // TestAnnounced: the beginning and the end of a failure are events.
 func TestAnnounced(t *testing.T) {
 	s := &switchable{run: fail}
@@ -354,5 +372,19 @@ func TestLogDown(t *testing.T) {
 	must(t, h.db.Close())
 	if _, err := h.Exercise(t.Context(), Bench{}); err == nil {
 		t.Error("a run without evidence passed for one")
+	}
+}
+
+// TestOrder: the claims stand in the order of the list of promises.
+func TestOrder(t *testing.T) {
+	h := sqlite(t, claim("J1", "a.j1", pass), claim("A10", "a.a10", pass), claim("B1", "a.b1", pass), claim("A2", "a.a2", pass))
+	d, err := h.Document(t.Context())
+	must(t, err)
+	var got []string
+	for _, c := range d.Claims {
+		got = append(got, c.ID)
+	}
+	if strings.Join(got, " ") != "A2 A10 B1 J1" {
+		t.Errorf("%v", got)
 	}
 }

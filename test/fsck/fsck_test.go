@@ -91,15 +91,11 @@ func TestFsck(t *testing.T) {
 	if err := check(t, dir); err != nil {
 		t.Fatalf("a log as it was exported: %v", err)
 	}
-	if tiles(t, dir, "tile/1") == nil {
-		t.Error("the log is so small that it has one level of tiles")
-	}
-	for name, change := range map[string]func(t *testing.T, dir string){
+	cases := map[string]func(t *testing.T, dir string){
 		"an entry":                   func(t *testing.T, dir string) { flip(t, tiles(t, dir, "tile/entries")[0], 5) },
 		"an entry of the last tile":  func(t *testing.T, dir string) { flip(t, last(tiles(t, dir, "tile/entries")), 5) },
 		"a tile":                     func(t *testing.T, dir string) { flip(t, tiles(t, dir, "tile/0")[0], 40) },
 		"the last tile":              func(t *testing.T, dir string) { flip(t, last(tiles(t, dir, "tile/0")), 0) },
-		"a tile above":               func(t *testing.T, dir string) { flip(t, tiles(t, dir, "tile/1")[0], 1) },
 		"the checkpoint's size":      func(t *testing.T, dir string) { replaceSize(t, dir) },
 		"the checkpoint's signature": func(t *testing.T, dir string) { flip(t, filepath.Join(dir, "checkpoint"), -10) },
 		"an entry removed": func(t *testing.T, dir string) {
@@ -119,7 +115,13 @@ func TestFsck(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
-	} {
+	}
+	if _, err := os.Stat(filepath.Join(dir, "tile", "1")); err == nil {
+		cases["a tile above"] = func(t *testing.T, dir string) { flip(t, tiles(t, dir, "tile/1")[0], 1) }
+	} else if os.Getenv("TROTH_LOG_DIR") == "" {
+		t.Error("the log is so small that it has one level of tiles")
+	}
+	for name, change := range cases {
 		t.Run(name, func(t *testing.T) {
 			copied := t.TempDir()
 			if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {

@@ -5,6 +5,7 @@ CREATE TABLE IF NOT EXISTS trust_run (
 	check_name   TEXT    NOT NULL,
 	claim_digest TEXT    NOT NULL, -- of what the claim said
 	check_digest TEXT    NOT NULL, -- of the check's version, without the build
+	origin       TEXT    NOT NULL, -- of the installation at the time
 	passed       BOOLEAN NOT NULL,
 	error        TEXT    NOT NULL, -- why it could not be exercised; '': it could
 	started_at   BIGINT  NOT NULL,
