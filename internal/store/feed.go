@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"troth/internal/id"
@@ -30,11 +31,14 @@ type feed struct {
 	watchers map[string][]func(string)
 	seen     map[id.Change]bool // what the last poll found, and what this node did since
 	polled   time.Time          // when the last poll that succeeded began
+	started  time.Time
+	beat     atomic.Int64 // when polled began, as a duration since started, for Fresh
 }
 
 func (f *feed) init() {
 	f.watchers = map[string][]func(string){}
 	f.seen = map[id.Change]bool{}
+	f.started = time.Now()
 }
 
 // Watch has fn called with the key of every [Tx.Changed] under the topic: at
@@ -50,12 +54,12 @@ func (db *DB) Watch(topic string, fn func(key string)) {
 
 // Fresh reports whether the feed was read within the last second. While it is
 // false a cache may hold what another node changed, and must not be trusted.
+// It takes no lock: every request asks.
 func (db *DB) Fresh() bool {
-	db.feed.mu.Lock()
-	defer db.feed.mu.Unlock()
 	// The program's own clock, not Options.Now: it counts how long a loop of
 	// this process has been silent.
-	return !db.feed.polled.IsZero() && time.Since(db.feed.polled) < freshFor
+	beat := db.feed.beat.Load()
+	return beat != 0 && time.Since(db.feed.started)-time.Duration(beat) < freshFor
 }
 
 // Run reads the change feed until ctx ends.
@@ -122,6 +126,7 @@ func (f *feed) merge(found []change, began time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.polled = began
+	f.beat.Store(int64(max(began.Sub(f.started), 1)))
 	f.seen = make(map[id.Change]bool, len(found))
 	for _, c := range found {
 		f.seen[c.id] = true
