@@ -64,11 +64,7 @@ func (r *Request) fail(err error) {
 }
 
 func (r *Request) logError(err error, f *fault.Error, status int) {
-	level := slog.LevelInfo
-	if status >= 500 {
-		level = slog.LevelError
-	}
-	r.deps.Log.LogAttrs(r.Context(), level, "refused", slog.String("request", string(r.ID)), slog.String("path", r.logPath()),
+	r.deps.Log.LogAttrs(r.Context(), levelOf(status), "refused", slog.String("request", string(r.ID)), slog.String("path", r.logPath()),
 		slog.Int("status", status), slog.String("code", f.Code), slog.String("error", err.Error()))
 }
 

@@ -142,17 +142,27 @@ func (r *Request) authenticate() error {
 
 // logLine writes what was asked and answered: never a query, and for a path
 // that holds a token only its pattern. The address of the client is personal
-// and stands in the sealed access log, not here.
+// and stands in the sealed access log, as every request does; the operator's
+// log is quiet as long as nothing is wrong.
 func (r *Request) logLine() {
 	rec, _ := r.W.(*recorder)
-	level := slog.LevelInfo
-	if rec.status >= 500 {
-		level = slog.LevelError
+	level := levelOf(rec.status)
+	if !r.deps.Log.Enabled(r.Context(), level) {
+		return
 	}
 	r.deps.Log.LogAttrs(r.Context(), level, "request",
 		slog.String("request", string(r.ID)), slog.String("method", r.Method), slog.String("path", r.logPath()),
 		slog.Int("status", rec.status), slog.Int64("bytes", rec.bytes), slog.Duration("took", r.deps.Now().Sub(r.Now)),
 		slog.String("account", string(r.Subject.Account)), slog.String("tenant", string(r.Subject.Tenant)))
+}
+
+// levelOf is the level of what is said about an answer: an error that is ours,
+// or nothing that an operator has to read.
+func levelOf(status int) slog.Level {
+	if status >= 500 {
+		return slog.LevelError
+	}
+	return slog.LevelDebug
 }
 
 func (r *Request) logPath() string {
