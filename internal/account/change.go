@@ -40,14 +40,19 @@ func (a *Accounts) ChangePassword(ctx context.Context, by access.Subject, presen
 	if err != nil {
 		return Signed{}, err
 	}
+	return a.replace(ctx, by, r, v, phc)
+}
+
+// replace stores a new hash where the compared one still stands, ends every
+// session and begins another one.
+func (a *Accounts) replace(ctx context.Context, by access.Subject, r row, v Account, phc string) (Signed, error) {
 	now := a.now()
 	s, signed, err := a.newSession(ctx, by, r, now)
 	if err != nil {
 		return Signed{}, err
 	}
-	s.tenant = by.Tenant
-	if s.tenant == "" {
-		s.tenant = r.home
+	if by.Tenant != "" {
+		s.tenant = by.Tenant
 	}
 	err = a.DB.Write(ctx, func(tx *store.Tx) error {
 		if ok, err := setPassword(tx, r.account, r.password, phc, now); err != nil {
@@ -55,27 +60,32 @@ func (a *Accounts) ChangePassword(ctx context.Context, by access.Subject, presen
 		} else if !ok {
 			return errWrongPresent // it was changed meanwhile
 		}
-		ended, err := endSessions(tx, `account = $1`, r.account)
+		ended, err := a.afterChange(tx, v)
 		if err != nil {
 			return err
 		}
 		if err := insertSession(tx, s); err != nil {
 			return err
 		}
-		if err := dropLinks(tx, r.account, linkReset, linkRecover); err != nil {
-			return err
-		}
-		if err := a.Post.SendTx(tx, a.changedLetter(v)); err != nil {
-			return err
-		}
-		e := a.event(evPassword, by, r.person, counted(max(0, ended-1)))
-		_, err = a.Log.AppendTx(tx, e)
+		_, err = a.Log.AppendTx(tx, a.event(evPassword, by, r.person, counted(max(0, ended-1))))
 		return err
 	})
 	if err != nil {
 		return Signed{}, fmt.Errorf("changing a password: %w", err)
 	}
 	return signed, nil
+}
+
+// afterChange is what every new password brings: the sessions and the links of
+// the account end, and its holder is told.
+func (a *Accounts) afterChange(tx *store.Tx, v Account) (sessions int64, err error) {
+	if err := dropLinks(tx, v.ID, linkReset, linkRecover); err != nil {
+		return 0, err
+	}
+	if sessions, err = endSessions(tx, `account = $1`, v.ID); err != nil {
+		return 0, err
+	}
+	return sessions, a.Post.SendTx(tx, a.changedLetter(v))
 }
 
 // AskReset sends a link that sets a new password, if the address has an
@@ -106,7 +116,14 @@ func (a *Accounts) AskReset(ctx context.Context, by access.Subject, email string
 			return err
 		}
 		l.account = r.account
-		letter, name := a.resetLetter(email, r.person, token), evResetAsked
+		// The link goes to the address of the account, never to the one that was
+		// typed: both have the same index, and yet they can be two mailboxes
+		// (U+212A and U+0130 fold to k and i; Unicode TR 36, 2.11).
+		holder, err := a.open(ctx, r.person, "email", r.email)
+		if err != nil {
+			return err
+		}
+		letter, name := a.resetLetter(holder, r.person, token), evResetAsked
 		if r.state != Active || r.confirmedAt == 0 {
 			l.kind, letter.To, name = linkNone, "", evResetUnknown
 		}
@@ -163,14 +180,8 @@ func (a *Accounts) Reset(ctx context.Context, by access.Subject, token, chosen s
 		if err != nil || n == 0 {
 			return orGone(err)
 		}
-		if err := dropLinks(tx, r.account, linkReset, linkRecover); err != nil {
-			return err
-		}
-		ended, err := endSessions(tx, `account = $1`, r.account)
+		ended, err := a.afterChange(tx, v)
 		if err != nil {
-			return err
-		}
-		if err := a.Post.SendTx(tx, a.changedLetter(v)); err != nil {
 			return err
 		}
 		e := a.event(evReset, by, r.person, counted(ended))

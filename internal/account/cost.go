@@ -57,8 +57,8 @@ func (a *Accounts) storeCost(ctx context.Context, c Cost) error {
 		if err != nil {
 			return err
 		}
-		_, err = a.Log.AppendTx(tx, a.event(evCalibrated, access.System("troth"), person{}, map[string]string{
-			"cost": c.Params.String(), "took": c.Took.Round(time.Millisecond).String(), "target": c.Target.String(),
+		_, err = a.Log.AppendTx(tx, a.event(evCalibrated, access.System("calibration"), person{}, map[string]string{
+			"cost": c.Params.String(), "took": c.Took.Round(time.Millisecond).String(), "aim": c.Target.String(),
 		}))
 		return err
 	})

@@ -11,6 +11,7 @@ import (
 	"troth/internal/access"
 	"troth/internal/fault"
 	"troth/internal/id"
+	"troth/internal/keys"
 	"troth/internal/secret"
 	"troth/internal/store"
 	"troth/internal/store/storetest"
@@ -196,7 +197,7 @@ func TestReset(t *testing.T) {
 		if err := h.AskReset(ctx, stranger(), "ADA@example.org"); err != nil {
 			t.Fatal(err)
 		}
-		token := h.link("ADA@example.org", PathReset)
+		token := h.link(ada, PathReset)
 		if email, err := h.PeekReset(ctx, token); err != nil || email != ada {
 			t.Errorf("peeking: %q, %v", email, err)
 		}
@@ -254,6 +255,26 @@ func TestRename(t *testing.T) {
 		all, err := h.Profiles(ctx, []id.Account{by.Account, id.New[id.Account](h.now())})
 		if err != nil || len(all) != 1 || all[by.Account].Name != "Ada Lovelace" || all[by.Account].Email != ada {
 			t.Errorf("the profiles are %v, %v", all, err)
+		}
+	})
+}
+
+// An address that only looks the same after folding is another mailbox: what
+// belongs to the account is never sent there.
+func TestMailGoesToTheHolder(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		const holder, thief = "mike@example.org", "mi\u212ae@example.org" // a Kelvin sign
+		h.person(holder, goodWord)
+		if keys.Normalise(thief) != keys.Normalise(holder) {
+			t.Fatal("the two do not fold to the same: choose others")
+		}
+		if err := h.AskReset(ctx, stranger(), thief); err != nil {
+			t.Fatal(err)
+		}
+		h.link(holder, PathReset)
+		h.apply(thief, newWord)
+		if n := len(h.post.to(thief)); n != 0 {
+			t.Errorf("%d mails went to the other mailbox", n)
 		}
 	})
 }

@@ -103,10 +103,14 @@ func (a *Accounts) apply(ctx context.Context, by access.Subject, in entered, inv
 		if err != nil {
 			return err
 		}
+		holder, err := a.open(ctx, known.person, "email", known.email)
+		if err != nil {
+			return err
+		}
 		letter, name, about := a.confirmLetter(in, token), evAsked, person{}
 		switch {
 		case known.account != "":
-			l.kind, letter, name, about = linkNone, a.takenLetter(in.Email, known.person), evAskedTaken, known.person
+			l.kind, letter, name, about = linkNone, a.takenLetter(holder, known.person), evAskedTaken, known.person
 		case !welcome:
 			l.kind, letter.To, name = linkNone, "", evAskedRefused
 		}

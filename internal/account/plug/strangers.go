@@ -39,7 +39,7 @@ type signUpData struct {
 }
 
 func (p *plug) signUpData(r *web.Request) signUpData {
-	d := signUpData{ReturnTo: r.ReturnTo(""), ByInvite: p.config.Mode == account.SignupInvite, Min: account.MinPassword}
+	d := signUpData{ReturnTo: r.ReturnTo(""), ByInvite: p.config.Mode != account.SignupOpen, Min: account.MinPassword}
 	if token := admission(r); !token.IsZero() {
 		owner, err := p.accounts.PeekAdmission(r.Context(), token)
 		d.Admitted, d.Owner = err == nil, err == nil && owner
