@@ -157,7 +157,7 @@ type Edge struct {
 	table  *table
 	own    *http.ServeMux
 	routes map[string]web.Route // by pattern
-	oops   http.Handler         // renders what the edge itself refuses
+	deps   web.Deps             // with what the edge finds out filled in
 	proxy  *httputil.ReverseProxy
 	gate   gate
 	server *http.Server

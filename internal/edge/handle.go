@@ -93,7 +93,10 @@ func (e *Edge) serve(v *visit, r *http.Request) {
 		v.withoutApplication(r, path)
 		return
 	}
-	if err := v.admit(rule); err != nil {
+	if err := v.admit(rule); fault.KindOf(err) == fault.Denied && v.unknown == nil {
+		v.deny(r, rule)
+		return
+	} else if err != nil {
 		v.fail(r, err)
 		return
 	}
@@ -231,7 +234,7 @@ func (e *Edge) compile() error {
 	if e.own, err = web.Mux(e.o.Routes, deps); err != nil {
 		return err
 	}
-	e.oops = web.Handler(refusalRoute, deps)
+	e.deps = deps
 	e.routes = map[string]web.Route{}
 	for _, route := range e.o.Routes {
 		e.routes[route.Pattern()] = route

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
@@ -124,9 +125,12 @@ func (e *Edge) every(ctx context.Context, d time.Duration, what string, fn func(
 }
 
 // Client makes a client of the in-memory listener that comes from an address of
-// 192.0.2.0/24 and reaches this front door only, whatever it is redirected to.
-// It keeps no cookies. It works while Serve runs.
+// 192.0.2.0/24, one at random if none is given, and reaches this front door
+// only. It follows no redirect and keeps no cookies. It works while Serve runs.
 func (e *Edge) Client(from netip.Addr) *http.Client {
+	if !from.IsValid() {
+		from = netip.AddrFrom4([4]byte{192, 0, 2, byte(1 + rand.N(253))})
+	}
 	host := e.origin.Host
 	if e.origin.Port() == "" {
 		host = net.JoinHostPort(e.origin.Hostname(), "443")
@@ -142,7 +146,8 @@ func (e *Edge) Client(from netip.Addr) *http.Client {
 		ForceAttemptHTTP2: true,
 		IdleConnTimeout:   20 * time.Second,
 	}
-	return &http.Client{Transport: t, Timeout: 30 * time.Second}
+	return &http.Client{Transport: t, Timeout: 30 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 // clientTLS trusts what this very process presents: its local authority, or,

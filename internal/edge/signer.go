@@ -96,12 +96,16 @@ type keySet struct {
 	jwks []byte
 }
 
-// signing returns the newest key that may be used already.
+// signing returns the newest key that may be used already. When the clock was
+// set back to before the first of them, it is the first: it is published.
 func (s *keySet) signing(now time.Time) *signingKey {
 	for _, k := range s.keys {
-		if !now.Before(k.UseAt) && (k.EndAt.IsZero() || now.Before(k.EndAt.Add(-publishTail).Add(assertionLife))) {
+		if !now.Before(k.UseAt) {
 			return k
 		}
+	}
+	if n := len(s.keys); n > 0 {
+		return s.keys[n-1]
 	}
 	return nil
 }
