@@ -64,6 +64,16 @@ func (f *publishedFile) keep(signed []byte) error {
 	if size <= f.kept && !f.keptAt.IsZero() {
 		return nil
 	}
+	// Another process on the same data, such as a command, may have written
+	// since: the file only grows.
+	have, err := load(f.path)
+	if err != nil {
+		return fmt.Errorf("reading the kept checkpoint: %w", err)
+	}
+	if other, err := sizeOf(have); err == nil && other >= size {
+		f.kept, f.keptAt = other, f.now()
+		return nil
+	}
 	return f.replace(signed, size)
 }
 
@@ -193,6 +203,9 @@ func (l *Log) compareWithPublished(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if !behind && !l.lost(published, known, signed) {
+		return l.file.keep(signed)
+	}
 	size, err := sizeOf(signed)
 	if err != nil {
 		return err
@@ -200,6 +213,13 @@ func (l *Log) compareWithPublished(ctx context.Context) error {
 	l.file.mu.Lock()
 	defer l.file.mu.Unlock()
 	return l.file.replace(signed, size)
+}
+
+// lost reports whether the file states more than the log has, which an epoch
+// marker has told already: the start ended before the file was replaced.
+func (l *Log) lost(published verify.Checkpoint, known bool, signed []byte) bool {
+	size, err := sizeOf(signed)
+	return err != nil || known && published.Size >= size
 }
 
 // lastPublished reads and checks the file.

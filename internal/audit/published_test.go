@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"troth/internal/id"
 	"troth/internal/store"
@@ -137,6 +138,30 @@ func TestWhatIsServedIsKept(t *testing.T) {
 	h.sequence()
 	if b, err := h.log.Checkpoint(context.Background()); err == nil {
 		t.Errorf("published %s though it could not be kept", b)
+	}
+}
+
+// TestTheKeptCheckpointOnlyGrows, whatever other processes write.
+func TestTheKeptCheckpointOnlyGrows(t *testing.T) {
+	h := sqlite(t)
+	first := h.log
+	old, err := first.Checkpoint(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.start() // a command beside the program that serves
+	h.append(Event{Type: "account.signed_in", Actor: Actor{Kind: KindSystem}})
+	h.sequence()
+	served, err := h.log.Checkpoint(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.file.keptAt = time.Time{}
+	if err := first.file.keep(old); err != nil {
+		t.Fatal(err)
+	}
+	if kept, err := os.ReadFile(h.file); err != nil || string(kept) != string(served) {
+		t.Errorf("kept %q, %v", kept, err)
 	}
 }
 
