@@ -17,12 +17,11 @@ import (
 // eventData is what the page of an event shows.
 type eventData struct {
 	audit.Entry
-	Facts    []fact // of the metadata
-	Back     web.Action
-	Moments  []web.Moment
-	Proof    *proofData // nil while the event waits for the sequencer
-	Raw      string
-	Expected string // the command that checks the proof
+	Facts   []fact // of the metadata
+	Back    web.Action
+	Moments []web.Moment
+	Proof   *proofData // nil while the event waits for the sequencer
+	Raw     string
 }
 
 type fact struct{ Name, Value string }
@@ -74,8 +73,7 @@ func (p *plug) event(r *web.Request) error {
 	if r.WantsJSON() {
 		return r.JSON(eventsJSON(r, []audit.Entry{e})[0])
 	}
-	d := eventData{Entry: e, Back: web.Action{Path: "/-/org/activity", Label: text.New("Activity")},
-		Expected: "troth verify --key " + p.log.VKey() + " --proof " + proofName(e.ID)}
+	d := eventData{Entry: e, Back: web.Action{Path: "/-/org/activity", Label: text.New("Activity")}}
 	if own {
 		d.Back = web.Action{Path: "/-/account/activity", Label: text.New("Your activity")}
 	}
