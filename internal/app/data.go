@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"troth/internal/edge"
 	"troth/internal/fault"
 	"troth/internal/keys"
 	"troth/internal/store"
@@ -33,6 +34,7 @@ type data struct {
 type faults struct {
 	store, ring func(op string) store.Outcome
 	root        func(keys.Root) keys.Root
+	log         func(edge.AccessLog) edge.AccessLog
 }
 
 // openData opens root, keyring and database, in this order, and changes no

@@ -17,6 +17,7 @@ import (
 	backupplug "troth/internal/backup/plug"
 	"troth/internal/cli"
 	"troth/internal/edge"
+	edgeplug "troth/internal/edge/plug"
 	"troth/internal/fault"
 	"troth/internal/jobs"
 	"troth/internal/keys"
@@ -34,7 +35,8 @@ import (
 // Installation is one opened Troth: everything wired, nothing listening yet.
 type Installation struct {
 	set *Settings
-	log *slog.Logger
+	log *slog.Logger // through tap
+	tap *edgeplug.Tap
 	now func() time.Time
 
 	*data
@@ -53,22 +55,24 @@ type Installation struct {
 
 	certificates edge.Certificates
 	parts        []part.Part
+	idle         bool         // see options
 	stop         func() error // ends what Bench started; nil if nothing was
 }
 
 // options are what can differ between the installations of one process.
 type options struct {
-	now    func() time.Time
-	log    *slog.Logger
-	faults faults
-	// cheap makes password hashes cheap: for chains that live for seconds.
-	hashing account.Hashing
+	now     func() time.Time
+	log     *slog.Logger
+	faults  faults
+	hashing account.Hashing // nil: at the calibrated cost
+	idle    bool            // no periodic work: nothing is exercised, swept or rotated
 }
 
 // open wires an installation over the settings and prepares it to serve. What
 // it opened is closed again when it fails.
 func open(ctx context.Context, set *Settings, o options) (*Installation, error) {
-	in := &Installation{set: set, now: o.now, log: o.log}
+	in := &Installation{set: set, now: o.now, tap: edgeplug.NewTap(o.log.Handler()), idle: o.idle}
+	in.log = slog.New(in.tap)
 	var err error
 	if in.data, err = openData(ctx, set, in.now, o.faults); err != nil {
 		return nil, err
@@ -189,7 +193,7 @@ func (in *Installation) openTrust(ctx context.Context, _ options) (err error) {
 }
 
 // openDoor makes certificates, the signer of assertions, and the front door.
-func (in *Installation) openDoor(ctx context.Context, _ options) (err error) {
+func (in *Installation) openDoor(ctx context.Context, o options) (err error) {
 	site := in.set.site
 	if in.certificates, err = in.openCertificates(ctx); err != nil {
 		return err
@@ -218,12 +222,16 @@ func (in *Installation) openDoor(ctx context.Context, _ options) (err error) {
 	if err != nil {
 		return err
 	}
+	lines := edge.Audited(in.audit)
+	if o.faults.log != nil {
+		lines = o.faults.log(lines)
+	}
 	in.edge, err = edge.New(edge.Options{
 		Origin: site.Origin, Hosts: site.Hosts, Upstream: upstream, AppRoutes: in.set.appRoutes(),
 		Routes:         append(part.All(in.parts, func(p part.Part) []web.Route { return p.Routes }), web.AssetRoute()),
 		Authenticators: part.All(in.parts, func(p part.Part) []web.Authenticator { return p.Authenticators }),
 		Web:            web.Deps{Renderer: renderer, Refused: in.refused, Now: in.now, Log: in.log},
-		Known:          in.access.Known, Signer: in.signer, Audit: edge.Audited(in.audit), Certificates: in.certificates,
+		Known:          in.access.Known, Signer: in.signer, Audit: lines, Certificates: in.certificates,
 		Depends: in.depends(), TrustedProxies: proxies, Log: in.log, Now: in.now,
 	})
 	return err

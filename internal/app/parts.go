@@ -1,13 +1,14 @@
 package app
 
 import (
+	"context"
 	"io/fs"
 
 	accessplug "troth/internal/access/plug"
 	accountplug "troth/internal/account/plug"
 	auditplug "troth/internal/audit/plug"
 	backupplug "troth/internal/backup/plug"
-	"troth/internal/edge"
+	edgeplug "troth/internal/edge/plug"
 	"troth/internal/jobs"
 	keysplug "troth/internal/keys/plug"
 	mailplug "troth/internal/mail/plug"
@@ -16,6 +17,7 @@ import (
 	"troth/internal/store"
 	tenantplug "troth/internal/tenant/plug"
 	trustplug "troth/internal/trust/plug"
+	"troth/internal/web"
 )
 
 // list is the one slice of parts: adding a capability is a folder and a line
@@ -31,9 +33,19 @@ func (in *Installation) list() []part.Part {
 		sure(trustplug.New(trustplug.Options{Trust: in.Trust, Bench: in.bench, CA: in.set.authority()})),
 		accountplug.New(in.accounts, &in.set.account),
 		tenantplug.New(&tenantplug.Deps{Tenants: in.tenants, Switcher: in.accounts, Access: in.access}),
-		{Name: "edge", Migrations: edge.Migrations, Tables: edge.Tables, Events: edge.Events, Retention: []retention.Rule{{Table: "edge_assertion_key", Keep: "x."}}},
 		backupplug.New(backupplug.Deps{Source: in, Places: placesFor, Now: in.now}),
+		edgeplug.New(in.edgeDeps()),
 	}
+}
+
+// edgeDeps are what the front door's own part needs. The door is made last, so
+// they are looked up when they are asked for.
+func (in *Installation) edgeDeps() edgeplug.Deps {
+	d := edgeplug.Deps{Signer: in.signer, Chain: in.secondChain, DB: in.store(), Tap: in.tap}
+	d.Routes = func() []web.Route { return part.All(in.parts, func(p part.Part) []web.Route { return p.Routes }) }
+	d.Ready = func() (bool, []string) { return in.edge.Ready() }
+	d.Flush = func(ctx context.Context) error { return in.audit.Flush(ctx) }
+	return d
 }
 
 // foundation is what the floors without a plug of their own bring.

@@ -74,7 +74,9 @@ func (in *Installation) run(ctx context.Context, listeners []net.Listener, ready
 		work.Wait()
 		return err
 	}
-	begin("jobs", in.jobs.Run)
+	if !in.idle {
+		begin("jobs", in.jobs.Run)
+	}
 	var aside sync.WaitGroup
 	aside.Go(func() { in.redirect(front) })
 	aside.Go(func() { ready(front) })

@@ -5,10 +5,12 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 )
 
-// Tap is a log handler at which a check can listen: it hears exactly what is
-// written, for as long as it listens, and keeps nothing otherwise.
+// Tap is a log handler at which a check can listen: it hears what would be
+// written at the most verbose level, for as long as it listens, and keeps nothing
+// otherwise.
 type Tap struct {
 	next slog.Handler
 	ear  *ear
@@ -20,6 +22,7 @@ const maxHeard = 16 << 20
 
 // ear is shared by all handlers that come from one Tap.
 type ear struct {
+	active    atomic.Bool // somebody listens
 	mu        sync.Mutex
 	listeners int
 	heard     bytes.Buffer
@@ -47,31 +50,33 @@ func (t *Tap) listen() (stop func() string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.listeners++
+	e.active.Store(true)
 	from := e.heard.Len()
 	return func() string {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		heard := string(e.heard.Bytes()[from:])
 		if e.listeners--; e.listeners == 0 {
+			e.active.Store(false)
 			e.heard = bytes.Buffer{}
 		}
 		return heard
 	}
 }
 
-func (e *ear) listening() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.listeners > 0
+// Enabled is the next handler's; while somebody listens, everything is made, as
+// it would be for an operator who asks for the most verbose log.
+func (t *Tap) Enabled(ctx context.Context, l slog.Level) bool {
+	return t.next.Enabled(ctx, l) || t.ear.active.Load()
 }
-
-// Enabled is the next handler's.
-func (t *Tap) Enabled(ctx context.Context, l slog.Level) bool { return t.next.Enabled(ctx, l) }
 
 // Handle passes the record on, and to the ear.
 func (t *Tap) Handle(ctx context.Context, r slog.Record) error {
-	if t.ear.listening() {
+	if t.ear.active.Load() {
 		_ = t.text.Handle(ctx, r.Clone()) // the ear takes everything
+	}
+	if !t.next.Enabled(ctx, r.Level) {
+		return nil
 	}
 	return t.next.Handle(ctx, r)
 }
