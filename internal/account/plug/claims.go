@@ -41,8 +41,8 @@ func (p *plug) claims() []trust.Claim {
 					Run: p.checkSessions,
 				},
 				{
-					Name: "account.session_expiry", Version: 1, Period: time.Hour, Timeout: 45 * time.Second,
-					Method: "A synthetic person whose sessions live for two seconds idle and seven in all signs in. A session that is used must go on, one that is left idle must be refused, and one that is used all the time must be refused after its absolute end.",
+					Name: "account.session_expiry", Version: 1, Period: time.Hour, Timeout: time.Minute,
+					Method: "A synthetic person whose sessions live for four seconds idle and ten in all signs in. A session that is used must go on, one that is left idle must be refused, and one that is used all the time must be refused after its absolute end.",
 					Run:    p.checkExpiry,
 				},
 			},

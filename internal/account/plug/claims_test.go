@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -274,5 +275,20 @@ func TestChecksNeedTheDoor(t *testing.T) {
 		if r, err := d.run(b, check); err == nil {
 			t.Errorf("%s concluded %v although nobody answered", check, r.Passed)
 		}
+	}
+}
+
+// On a machine so busy that the short sessions end before they are used, the
+// check concludes nothing.
+func TestABusyMachineIsNoFailure(t *testing.T) {
+	d := open(t)
+	slow := before(func(r *http.Request) {
+		if r.URL.Path == pathSessions {
+			_ = d.clock.pass(ctx, shortIdle+time.Second)
+		}
+	})
+	slow(d)
+	if r, err := d.run(d.bench(), checkExpiry); !errors.Is(err, errSlow) {
+		t.Errorf("the check concluded %v, %v", r.Passed, err)
 	}
 }
