@@ -2,6 +2,7 @@ package app
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -38,6 +39,18 @@ func (s *subject) may(grants map[access.Permission]access.Grant, r web.Route) bo
 func (s *subject) has(grants map[access.Permission]access.Grant, p access.Permission) bool {
 	g, ok := grants[p]
 	return ok && s.signed && (g.Self || g.Staff && s.staff || slices.Contains(g.Roles, s.role))
+}
+
+// settledAs reports whether a role in the organisation, and working there, is
+// how the subject was made.
+func (s *subject) settledAs(role access.Role, there bool) bool {
+	switch {
+	case s.inside:
+		return role == s.role && there
+	case s.gone:
+		return role == access.RoleNone && there
+	}
+	return true
 }
 
 func (s *subject) roleThere() access.Role {
@@ -153,6 +166,17 @@ func (v *town) everything() url.Values {
 func (v *town) restore(s *subject) {
 	v.t.Helper()
 	if !s.signed {
+		return
+	}
+	var role access.Role
+	v.read(func(tx *store.Tx) error {
+		if err := tx.QueryRow(`SELECT role FROM tenant_person WHERE tenant = $1 AND account = $2`, v.org, s.who.account).Scan(&role); !errors.Is(err, store.ErrNoRows) {
+			return err
+		}
+		return nil
+	})
+	_, at := v.worksIn(s.who.account)
+	if answer, err := s.who.Get(v.t.Context(), "/-/account/"); err == nil && answer.Status == http.StatusOK && s.settledAs(role, at == v.org) {
 		return
 	}
 	if s.inside || s.gone {
@@ -364,4 +388,3 @@ func authorization(parts []part.Part) string {
 	}
 	return b.String()
 }
-

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -171,11 +172,15 @@ func (h *house) accountOf(address string) id.Account {
 	return found.ID
 }
 
-// worksIn is where an account's newest session works.
+// worksIn is where an account's newest session works; nowhere without one.
 func (h *house) worksIn(a id.Account) (s id.Session, t id.Tenant) {
 	h.t.Helper()
 	h.read(func(tx *store.Tx) error {
-		return tx.QueryRow(`SELECT session, tenant FROM session WHERE account = $1 ORDER BY session DESC LIMIT 1`, a).Scan(&s, &t)
+		err := tx.QueryRow(`SELECT session, tenant FROM session WHERE account = $1 ORDER BY session DESC LIMIT 1`, a).Scan(&s, &t)
+		if errors.Is(err, store.ErrNoRows) {
+			return nil
+		}
+		return err
 	})
 	return s, t
 }
