@@ -172,8 +172,12 @@ func (w *wire) plain(ctx context.Context, look *trust.Look) error {
 // strict looks for HSTS where it belongs.
 func (w *wire) strict(ctx context.Context, look *trust.Look) error {
 	conn, err := w.shake(ctx, &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
+	if _, ok := errors.AsType[*unreachable](err); ok {
+		return err
+	}
 	if err != nil {
-		return fmt.Errorf("asking for a page: %w", err)
+		look.That(false, "a page over TLS", "an answer", "refused: "+err.Error())
+		return nil
 	}
 	defer conn.Close()
 	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
