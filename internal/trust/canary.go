@@ -108,14 +108,17 @@ func (b Bench) signUp(ctx context.Context, name string) (*Canary, error) {
 	if err != nil {
 		return nil, err
 	}
-	path := "/-/signup"
 	if b.Admit != nil {
-		if path, err = b.Admit(ctx); err != nil {
+		link, err := b.Admit(ctx)
+		if err != nil {
 			return nil, fmt.Errorf("asking for a link to sign up with: %w", err)
+		}
+		if _, err := v.Post(ctx, link); err != nil {
+			return nil, err
 		}
 	}
 	asked := b.Now()
-	p, err := v.Post(ctx, path, "email", c.Address, "password", c.Password.Reveal(), "name", "Canary "+name)
+	p, err := v.Post(ctx, "/-/signup", "email", c.Address, "password", c.Password.Reveal(), "name", "Canary "+name)
 	if err != nil {
 		return nil, err
 	}
