@@ -1,8 +1,6 @@
-// Forms: sent once, asked about first where it says so, and the summary of
-// what is wrong gets the focus.
+// Forms: sent once, and asked about first where it says so.
 
 export function forms() {
-  document.getElementById("errors")?.focus();
   document.addEventListener("submit", submitted);
   addEventListener("pageshow", (event) => { if (event.persisted) release(); });
   for (const form of document.querySelectorAll("form[data-type]")) typed(form);
