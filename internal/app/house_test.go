@@ -99,7 +99,6 @@ type house struct {
 	clock *clock
 	log   *captured
 	o     options
-	busy  bool // the jobs run too, and with them the checks of the trust page
 	halt  func() error
 }
 
@@ -136,10 +135,11 @@ func plan(t testing.TB, change ...func(*Settings)) *house {
 	return over(t, set, &clock{})
 }
 
-// over plans another node or another life of an installation.
+// over plans another node or another life of an installation. It is idle: what
+// a test is about is all that happens, unless the test says otherwise.
 func over(t testing.TB, set *Settings, c *clock) *house {
 	h := &house{t: t, set: set, clock: c, log: &captured{}}
-	h.o = options{now: c.now, log: slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})), hashing: cheap{}}
+	h.o = options{now: c.now, log: slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})), hashing: cheap{}, idle: true}
 	return h
 }
 
@@ -152,11 +152,7 @@ func (h *house) serve() {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended, ready := make(chan error, 1), make(chan struct{})
-	run := h.in.run
-	if !h.busy {
-		run = h.in.runQuiet
-	}
-	go func() { ended <- run(ctx, nil, func(context.Context) { close(ready) }) }()
+	go func() { ended <- h.in.run(ctx, nil, func(context.Context) { close(ready) }) }()
 	var once sync.Once
 	h.halt = func() (err error) {
 		once.Do(func() {
@@ -177,24 +173,6 @@ func (h *house) serve() {
 		h.t.Fatalf("the installation does not serve: %v", err)
 	}
 	h.steady()
-}
-
-// runQuiet is run without the jobs: what a test is about is then all that
-// happens.
-func (in *Installation) runQuiet(ctx context.Context, listeners []net.Listener, ready func(context.Context)) error {
-	background, halt := context.WithCancel(context.WithoutCancel(ctx))
-	defer halt()
-	var work sync.WaitGroup
-	work.Go(func() { _ = in.db.Run(background) })
-	work.Go(func() { _ = in.audit.Run(background) })
-	if err := in.settled(ctx); err != nil {
-		return err
-	}
-	ready(ctx)
-	err := in.edge.Serve(ctx, listeners...)
-	halt()
-	work.Wait()
-	return err
 }
 
 // steady waits until requests are let through.

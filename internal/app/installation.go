@@ -56,6 +56,7 @@ type Installation struct {
 	certificates edge.Certificates
 	parts        []part.Part
 	idle         bool         // see options
+	more         []part.Part  // see options
 	stop         func() error // ends what Bench started; nil if nothing was
 }
 
@@ -66,12 +67,13 @@ type options struct {
 	faults  faults
 	hashing account.Hashing // nil: at the calibrated cost
 	idle    bool            // no periodic work: nothing is exercised, swept or rotated
+	more    []part.Part     // beside those of list: a part with a gap, to see that it stops the program
 }
 
 // open wires an installation over the settings and prepares it to serve. What
 // it opened is closed again when it fails.
 func open(ctx context.Context, set *Settings, o options) (*Installation, error) {
-	in := &Installation{set: set, now: o.now, tap: edgeplug.NewTap(o.log.Handler()), idle: o.idle}
+	in := &Installation{set: set, now: o.now, tap: edgeplug.NewTap(o.log.Handler()), idle: o.idle, more: o.more}
 	in.log = slog.New(in.tap)
 	var err error
 	if in.data, err = openData(ctx, set, in.now, o.faults); err != nil {
@@ -120,6 +122,16 @@ func (in *Installation) migrate(ctx context.Context, _ options) error {
 	}
 	in.watchKeys()
 	return in.db.Migrate(ctx, migrations(in.parts)...)
+}
+
+// describe asks the parts what they are, as far as what they work with is open
+// by now, and refuses gaps: claims, jobs and some routes exist only later.
+func (in *Installation) describe() error {
+	in.parts = in.list()
+	if err := part.Check(in.parts); err != nil {
+		return fmt.Errorf("this program has gaps, so it does not start: %w", err)
+	}
+	return nil
 }
 
 func (in *Installation) openLog(_ context.Context, _ options) (err error) {
@@ -178,14 +190,18 @@ func (in *Installation) openPeople(ctx context.Context, o options) (err error) {
 // openTrust lists the parts again, now with everything that they work with,
 // and opens the trust page over their claims.
 func (in *Installation) openTrust(ctx context.Context, _ options) (err error) {
-	in.parts = in.list()
+	if err := in.describe(); err != nil {
+		return err
+	}
 	in.trust, err = trust.New(ctx, in.db, in.audit, in.keys, part.All(in.parts, func(p part.Part) []trust.Claim { return p.Claims }), trust.Options{
 		Origin: in.set.site.Origin, Build: version, Environment: map[string]string{"environment": in.set.site.Environment}, Now: in.now, Log: in.log,
 	})
 	if err != nil {
 		return err
 	}
-	in.parts = in.list()
+	if err := in.describe(); err != nil {
+		return err
+	}
 	in.jobs.Add(part.All(in.parts, func(p part.Part) []jobs.Periodic { return p.Jobs })...)
 	in.jobs.AddQueue(part.All(in.parts, func(p part.Part) []jobs.Queue { return p.Queues })...)
 	in.jobs.Add(retention.Jobs(in.db, part.All(in.parts, func(p part.Part) []retention.Rule { return p.Retention }), in.now, in.log)...)
@@ -204,7 +220,9 @@ func (in *Installation) openDoor(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	in.parts = in.list() // the routes of the front door's own part need the signer
+	if err := in.describe(); err != nil { // the routes of the front door's own part need the signer
+		return err
+	}
 	renderer, err := web.NewRenderer(text.English(), pagesOf(in.parts)...)
 	if err != nil {
 		return err

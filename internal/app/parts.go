@@ -24,7 +24,7 @@ import (
 // here. It is asked for before anything is open too, for what a part says
 // about itself: commands, tables, permissions, events, configuration.
 func (in *Installation) list() []part.Part {
-	return []part.Part{
+	return append([]part.Part{
 		foundation(),
 		keysplug.New(keysplug.Deps{Keys: in.keyring(), DB: in.store(), Data: in.set.Data, Skip: []string{in.set.rootDir()}, Backup: in.backupForCheck}),
 		sure(auditplug.New(in.audit, &in.set.log, in.now)),
@@ -35,7 +35,7 @@ func (in *Installation) list() []part.Part {
 		tenantplug.New(&tenantplug.Deps{Tenants: in.tenants, Switcher: in.accounts, Access: in.access}),
 		backupplug.New(backupplug.Deps{Source: in, Places: placesFor, Now: in.now}),
 		edgeplug.New(in.edgeDeps()),
-	}
+	}, in.more...)
 }
 
 // edgeDeps are what the front door's own part needs. The door is made last, so

@@ -7,7 +7,7 @@
 // listed a second time anywhere.
 //
 // [Check] finds what must not be: names that stand twice, a route without a
-// permission, an event without a sentence, a table without a retention rule, a
+// permission or with one that nobody registered, an event without a sentence, a table without a retention rule, a
 // claim without a check. The program does not start on any of them.
 //
 // A part is a description, not a service locator: nobody looks up another part
@@ -94,6 +94,10 @@ func Check(parts []Part) error {
 	}
 	var tables []string
 	var rules []retention.Rule
+	granted := map[access.Permission]bool{}
+	for _, g := range All(parts, func(p Part) []access.Grant { return p.Permissions }) {
+		granted[g.Permission] = true
+	}
 	for _, p := range parts {
 		if p.Name == "" {
 			gap("a part has no name")
@@ -112,6 +116,14 @@ func Check(parts []Part) error {
 			once("route", r.Pattern(), p.Name)
 			if (r.Needs == "") == (r.Public == "") {
 				gap("the route %q of %s needs a permission, or Public with the reason, and exactly one of them", r.Pattern(), p.Name)
+			}
+			if r.Needs != "" && !granted[r.Needs] {
+				gap("the route %q of %s needs the permission %q, which no part registers", r.Pattern(), p.Name, r.Needs)
+			}
+		}
+		for _, n := range p.Nav {
+			if n.Needs != "" && !granted[n.Needs] {
+				gap("the menu item %q of %s needs the permission %q, which no part registers", n.Label, p.Name, n.Needs)
 			}
 		}
 		for _, j := range p.Jobs {
