@@ -5,8 +5,10 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 
+	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 	"golang.org/x/mod/sumdb/note"
 
 	"troth/internal/keys"
@@ -70,7 +72,26 @@ func (l *Log) VKey() string { return l.signer.vkey }
 // PublicKey is the log's Ed25519 key.
 func (l *Log) PublicKey() ed25519.PublicKey { return l.signer.key.Public().(ed25519.PublicKey) }
 
-// Sign signs with the log's key what is not a checkpoint: the pre-authentication
-// encoding of a DSSE envelope. That starts with "DSSEv1 ", which no checkpoint
-// does, because an origin has no spaces.
-func (l *Log) Sign(message []byte) []byte { return ed25519.Sign(l.signer.key, message) }
+// Envelope signs a document with the log's key, as a DSSE envelope. It cannot be
+// taken for a checkpoint: what DSSE signs begins with "DSSEv1 ", and a
+// checkpoint with an origin, which has no space.
+func (l *Log) Envelope(ctx context.Context, payloadType string, body []byte) ([]byte, error) {
+	s, err := dsse.NewEnvelopeSigner(enveloper{l.signer})
+	if err != nil {
+		return nil, fmt.Errorf("preparing to sign: %w", err)
+	}
+	e, err := s.SignPayload(ctx, payloadType, body)
+	if err != nil {
+		return nil, fmt.Errorf("signing: %w", err)
+	}
+	return json.Marshal(e)
+}
+
+// enveloper makes the log's key a dsse.Signer.
+type enveloper struct{ *signer }
+
+// Sign signs the pre-authentication encoding of DSSE.
+func (e enveloper) Sign(_ context.Context, data []byte) ([]byte, error) { return e.signer.Sign(data) }
+
+// KeyID is the log's origin.
+func (e enveloper) KeyID() (string, error) { return e.name, nil }

@@ -11,10 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/secure-systems-lab/go-securesystemslib/dsse"
-
 	"troth/internal/access"
-	"troth/internal/audit"
 	"troth/internal/keys"
 	"troth/verify"
 )
@@ -94,17 +91,9 @@ func (s Source) sign(ctx context.Context, dir string, m verify.Manifest) error {
 	if err != nil {
 		return fmt.Errorf("writing the manifest: %w", err)
 	}
-	signer, err := dsse.NewEnvelopeSigner(logSigner{s.Log})
-	if err != nil {
-		return fmt.Errorf("preparing to sign the manifest: %w", err)
-	}
-	envelope, err := signer.SignPayload(ctx, verify.ManifestPayload, body)
+	text, err := s.Log.Envelope(ctx, verify.ManifestPayload, body)
 	if err != nil {
 		return fmt.Errorf("signing the manifest: %w", err)
-	}
-	text, err := json.Marshal(envelope)
-	if err != nil {
-		return fmt.Errorf("writing the manifest: %w", err)
 	}
 	for _, half := range []string{dataHalf, ringHalf} {
 		err := writeFile(filepath.Join(dir, half, verify.ManifestFile), func(w io.Writer) error {
@@ -120,15 +109,6 @@ func (s Source) sign(ctx context.Context, dir string, m verify.Manifest) error {
 	}
 	return nil
 }
-
-// logSigner makes the log's key a dsse.Signer.
-type logSigner struct{ log *audit.Log }
-
-// Sign signs with Ed25519.
-func (s logSigner) Sign(_ context.Context, data []byte) ([]byte, error) { return s.log.Sign(data), nil }
-
-// KeyID is the log's origin.
-func (s logSigner) KeyID() (string, error) { return s.log.Origin(), nil }
 
 // copyRing writes every entry of the keyring as a line of JSON.
 func (s Source) copyRing(ctx context.Context, path string, progress Progress) error {

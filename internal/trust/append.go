@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/secure-systems-lab/go-securesystemslib/dsse"
-
 	"troth/internal/audit"
 	"troth/internal/id"
 	"troth/internal/store"
@@ -79,30 +77,13 @@ func (t *Trust) announce(tx *store.Tx, r run) error {
 	return err
 }
 
-// signer makes the log's key a dsse.Signer.
-type signer struct{ log *audit.Log }
-
-// Sign signs the pre-authentication encoding, which begins with "DSSEv1 ".
-func (s signer) Sign(_ context.Context, data []byte) ([]byte, error) { return s.log.Sign(data), nil }
-
-// KeyID is the log's origin.
-func (s signer) KeyID() (string, error) { return s.log.Origin(), nil }
-
 // sign wraps evidence in a signed envelope.
 func (t *Trust) sign(ctx context.Context, e verify.Evidence) ([]byte, error) {
 	body, err := json.Marshal(verify.NewStatement(e))
 	if err != nil {
 		return nil, fmt.Errorf("writing the statement: %w", err)
 	}
-	s, err := dsse.NewEnvelopeSigner(signer{t.log})
-	if err != nil {
-		return nil, fmt.Errorf("preparing to sign: %w", err)
-	}
-	env, err := s.SignPayload(ctx, verify.EvidencePayload, body)
-	if err != nil {
-		return nil, fmt.Errorf("signing evidence: %w", err)
-	}
-	b, err := json.Marshal(env)
+	b, err := t.log.Envelope(ctx, verify.EvidencePayload, body)
 	if err == nil && len(b) > verify.MaxEvidence {
 		err = fmt.Errorf("the evidence has %d bytes, more than %d", len(b), verify.MaxEvidence)
 	}
