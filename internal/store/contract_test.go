@@ -385,3 +385,27 @@ func TestTablesAreListed(t *testing.T) {
 		}
 	}, kv)
 }
+
+func TestOneAnswerIsReadAtATime(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		must(t, put(t.Context(), db, "a", ""))
+		must(t, put(t.Context(), db, "b", ""))
+		err := db.Read(t.Context(), func(tx *store.Tx) error {
+			outer, err := tx.Query("SELECT k FROM kv ORDER BY k")
+			if err != nil {
+				return err
+			}
+			defer outer.Close()
+			outer.Next()
+			return tx.QueryRow("SELECT count(*) FROM kv").Scan(new(int))
+		})
+		if err == nil {
+			t.Fatal("a query inside of another one was accepted; Postgres cannot do that")
+		}
+		for range 20 { // the connections are as good as new
+			if n := len(all(t, db)); n != 2 {
+				t.Fatalf("%d rows", n)
+			}
+		}
+	}, kv)
+}

@@ -36,7 +36,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 		sc.Close()
 		return nil, err
 	}
-	return &conn{Conn: sc, cache: map[string]*statement{}, open: map[*rows]bool{}}, nil
+	return &conn{Conn: sc, cache: map[string]*statement{}}, nil
 }
 
 // maxStatements bounds the prepared statements of one connection.
@@ -46,17 +46,15 @@ const maxStatements = 256
 type conn struct {
 	sqlite.Conn
 	cache map[string]*statement
-	open  map[*rows]bool // that were not closed yet
-	sour  error          // the statement error that spoilt the current part of a transaction
-	part  bool           // whether a part of a transaction is running
+	open  *rows // the rows that were not closed yet
+	sour  error // the statement error that spoilt the current part of a transaction
+	part  bool  // whether a part of a transaction is running
 }
 
 // statement is a prepared statement.
 type statement struct {
 	driver.Stmt
 	params int
-	busy   bool // its rows are being read
-	cached bool
 }
 
 var (
@@ -64,6 +62,10 @@ var (
 	_ driver.QueryerContext    = (*conn)(nil)
 	_ driver.NamedValueChecker = (*conn)(nil)
 )
+
+// errStillOpen is what Postgres says too: a connection reads one answer at a
+// time. SQLite could read several, and the code would break on the other engine.
+var errStillOpen = errors.New("store: the rows of an earlier query are still open; read them to their end or close them first")
 
 var errOpenRows = errors.New("store: the transaction's function left rows open")
 
@@ -84,10 +86,8 @@ func (c *conn) end() error {
 	sour := c.sour
 	c.part, c.sour = false, nil
 	switch {
-	case len(c.open) > 0:
-		for r := range c.open {
-			r.Close() // now, on this goroutine: later the connection is somebody else's
-		}
+	case c.open != nil:
+		c.open.Close() // now, on this goroutine: later the connection is somebody else's
 		return errOpenRows
 	case sour != nil:
 		return fmt.Errorf("%w: %w", errIgnored, sour)
@@ -112,12 +112,10 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 	return c.Conn.PrepareContext(ctx, text)
 }
 
-// statement returns the prepared statement of a query: the cached one, unless
-// its rows are being read.
+// statement returns the prepared statement of a query.
 func (c *conn) statement(ctx context.Context, query string) (*statement, error) {
-	old := c.cache[query]
-	if old != nil && !old.busy {
-		return old, nil
+	if s := c.cache[query]; s != nil {
+		return s, nil
 	}
 	text, params, err := rewrite(query)
 	if err != nil {
@@ -127,12 +125,9 @@ func (c *conn) statement(ctx context.Context, query string) (*statement, error) 
 	if err != nil {
 		return nil, err
 	}
+	c.evict()
 	s := &statement{Stmt: inner, params: params}
-	if old == nil {
-		c.evict()
-		s.cached = true
-		c.cache[query] = s
-	}
+	c.cache[query] = s
 	return s, nil
 }
 
@@ -153,11 +148,9 @@ func (c *conn) evict() {
 		return
 	}
 	for query, s := range c.cache {
-		if !s.busy {
-			s.Close()
-			delete(c.cache, query)
-			return
-		}
+		s.Close()
+		delete(c.cache, query)
+		return
 	}
 }
 
@@ -169,6 +162,9 @@ func (c *conn) ready(ctx context.Context, query string, args int) (*statement, e
 	}
 	if c.sour != nil {
 		return nil, errSour
+	}
+	if c.open != nil {
+		return nil, errStillOpen
 	}
 	s, err := c.statement(ctx, query)
 	if err != nil {
@@ -186,9 +182,6 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 	if err != nil {
 		return nil, c.spoil(err)
 	}
-	if !s.cached {
-		defer s.Close()
-	}
 	r, err := s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
 	return r, c.spoil(err)
 }
@@ -203,17 +196,14 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 	if err != nil {
 		return nil, c.spoil(err)
 	}
-	s.busy = true
-	r := &rows{Rows: inner, c: c, s: s}
-	c.open[r] = true
-	return r, nil
+	c.open = &rows{Rows: inner, c: c}
+	return c.open, nil
 }
 
-// rows gives its statement back when it is closed.
+// rows is the answer that a connection is reading.
 type rows struct {
 	driver.Rows
 	c      *conn
-	s      *statement
 	closed atomic.Bool
 }
 
@@ -234,13 +224,8 @@ func (r *rows) Close() error {
 	if !r.closed.CompareAndSwap(false, true) {
 		return nil
 	}
-	delete(r.c.open, r)
-	r.s.busy = false
-	err := r.Rows.Close()
-	if !r.s.cached {
-		return errors.Join(err, r.s.Close())
-	}
-	return err
+	r.c.open = nil
+	return r.Rows.Close()
 }
 
 // CheckNamedValue implements driver.NamedValueChecker: it takes the types of

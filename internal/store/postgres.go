@@ -88,11 +88,51 @@ func (p *postgresDB) read(ctx context.Context, fn func(*Tx) error) error {
 		return err
 	}
 	defer p.rollback(c)
-	err = fn(&Tx{db: p.db, ctx: ctx, stmtCtx: ctx, q: c, readOnly: true})
+	ctx, cancel := context.WithCancel(ctx) // its end closes what fn leaves open
+	defer cancel()
+	err = fn(&Tx{db: p.db, ctx: ctx, stmtCtx: ctx, q: oneAnswer{c}, readOnly: true})
+	if err == nil && busy(c) {
+		return errOpenRows
+	}
 	if isConnection(err) {
 		return unavailable(err)
 	}
 	return err
+}
+
+// oneAnswer refuses a statement while the answer to another one is being read.
+// Postgres refuses it as well, but on the way back database/sql waits for the
+// rows that wait for it.
+type oneAnswer struct{ *sql.Conn }
+
+func (c oneAnswer) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	if busy(c.Conn) {
+		return nil, errStillOpen
+	}
+	return c.Conn.ExecContext(ctx, query, args...)
+}
+
+func (c oneAnswer) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if busy(c.Conn) {
+		return nil, errStillOpen
+	}
+	return c.Conn.QueryContext(ctx, query, args...)
+}
+
+func (c oneAnswer) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	if busy(c.Conn) {
+		return failedRow(errStillOpen)
+	}
+	return c.Conn.QueryRowContext(ctx, query, args...)
+}
+
+// busy reports whether an answer is being read.
+func busy(c *sql.Conn) (busy bool) {
+	c.Raw(func(dc any) error {
+		busy = dc.(*stdlib.Conn).Conn().PgConn().IsBusy()
+		return nil
+	})
+	return busy
 }
 
 // begin takes a connection and starts a transaction on it. A server that does
@@ -159,9 +199,12 @@ func (p *postgresDB) once(ctx context.Context, fn func(*Tx) error, injected Outc
 	}()
 	ctx, cancel := deadline(ctx, maxWrite)
 	defer cancel()
-	tx := &Tx{db: p.db, ctx: ctx, stmtCtx: ctx, q: c}
+	tx := &Tx{db: p.db, ctx: ctx, stmtCtx: ctx, q: oneAnswer{c}}
 	if err := fn(tx); err != nil {
 		return nil, err
+	}
+	if busy(c) {
+		return nil, errOpenRows
 	}
 	if err := tx.finish(); err != nil {
 		return nil, err

@@ -105,12 +105,28 @@ func (s *sqliteDB) initWriter(c *sqlite3.Conn) error {
 	if err := s.unlock(c); err != nil {
 		return err
 	}
+	if err := c.BusyTimeout(busyTimeout); err != nil {
+		return err
+	}
+	if err := useWAL(c); err != nil {
+		return err
+	}
 	// FULL: a transaction that was acknowledged survives a power cut.
 	// secure_delete: what was deleted is overwritten, not only forgotten.
-	return c.Exec(fmt.Sprintf(`PRAGMA busy_timeout=%d; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
-		PRAGMA secure_delete=ON; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;
+	return c.Exec(fmt.Sprintf(`PRAGMA synchronous=FULL; PRAGMA secure_delete=ON; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;
 		PRAGMA cache_size=-%d; PRAGMA wal_autocheckpoint=%d; PRAGMA journal_size_limit=%d`,
-		busyTimeout.Milliseconds(), writerCache, checkpointSize, journalLimit))
+		writerCache, checkpointSize, journalLimit))
+}
+
+// useWAL turns the write-ahead log on. SQLite does not wait there for another
+// process that opens or closes the file at the same moment.
+func useWAL(c *sqlite3.Conn) error {
+	for began := time.Now(); ; time.Sleep(jitter(10 * time.Millisecond)) {
+		err := c.Exec("PRAGMA journal_mode=WAL")
+		if !errors.Is(err, sqlite3.BUSY) || time.Since(began) > busyTimeout {
+			return err
+		}
+	}
 }
 
 // initReader sizes the page cache, which fills as it is used: decrypting costs
@@ -147,13 +163,7 @@ var sqliteDialect = dialect{
 
 func (s *sqliteDB) dialect() *dialect { return &sqliteDialect }
 
-// quiet hides the end of a context from database/sql, which would start a
-// goroutine for every query to wait for it. SQLite asks Err while it works.
-type quiet struct{ context.Context }
-
-func (quiet) Done() <-chan struct{} { return nil }
-
-func (s *sqliteDB) read(ctx context.Context, fn func(*Tx) error) error {
+func (s *sqliteDB) read(ctx context.Context, fn func(*Tx) error) (err error) {
 	wait, cancel := context.WithTimeout(ctx, maxWait)
 	c, err := s.readers.Conn(wait)
 	cancel()
@@ -161,12 +171,20 @@ func (s *sqliteDB) read(ctx context.Context, fn func(*Tx) error) error {
 		return unavailable(s.refusal(err))
 	}
 	defer c.Close()
-	ctxq := quiet{ctx}
-	if _, err := c.ExecContext(ctxq, "BEGIN"); err != nil {
+	if _, err := c.ExecContext(ctx, "BEGIN"); err != nil {
 		return unavailable(err)
 	}
-	defer c.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
-	return fn(&Tx{db: s.db, ctx: ctx, stmtCtx: ctxq, q: c, readOnly: true})
+	statements, cancel := context.WithCancel(ctx) // its end closes what fn leaves open
+	defer func() {
+		left := c.Raw(func(dc any) error { return dc.(*conn).end() })
+		cancel()
+		if errors.Is(left, errOpenRows) && err == nil {
+			err = left
+		}
+		c.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+	}()
+	c.Raw(func(dc any) error { dc.(*conn).begin(); return nil })
+	return fn(&Tx{db: s.db, ctx: ctx, stmtCtx: statements, q: c, readOnly: true})
 }
 
 func (s *sqliteDB) write(ctx context.Context, fn func(*Tx) error) error {

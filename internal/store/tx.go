@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"runtime"
@@ -16,7 +17,7 @@ import (
 type Tx struct {
 	db       *DB
 	ctx      context.Context // the caller's
-	stmtCtx  context.Context // what the driver sees: SQLite undoes a whole batch when a statement is interrupted
+	stmtCtx  context.Context // what the driver sees; ends with the transaction's function
 	q        querier
 	readOnly bool
 	audited  bool
@@ -75,13 +76,24 @@ func (tx *Tx) Query(query string, args ...any) (*sql.Rows, error) {
 // included, comes from Scan.
 func (tx *Tx) QueryRow(query string, args ...any) *sql.Row {
 	if err := tx.ready(); err != nil {
-		// The row carries a context's error: *sql.Row has no other way in.
-		ended, cancel := context.WithCancelCause(tx.ctx)
-		cancel(err)
-		return tx.q.QueryRowContext(ended, query, args...)
+		return failedRow(err)
 	}
 	return tx.q.QueryRowContext(tx.stmtCtx, query, args...)
 }
+
+// failedRow is a row whose Scan returns the error. *sql.Row has no constructor;
+// a database that cannot be connected to makes one.
+func failedRow(err error) *sql.Row {
+	db := sql.OpenDB(failing{err})
+	defer db.Close()
+	return db.QueryRow("")
+}
+
+// failing is a connector that does not connect.
+type failing struct{ err error }
+
+func (f failing) Connect(context.Context) (driver.Conn, error) { return nil, f.err }
+func (f failing) Driver() driver.Driver                        { return nil }
 
 // ready refuses a query whose time is over, or that is to fail.
 func (tx *Tx) ready() error {

@@ -49,8 +49,11 @@ type turn struct {
 	taken atomic.Bool // by the writer, or by a caller that gave up
 	start chan error  // nil gives the turn, an error refuses it
 	done  chan error  // the commit's outcome
-	err   error       // what the run came to; the caller's until it has run
 	began bool        // whether its savepoint is open
+
+	// What the run came to, and why the engine cannot keep it; the caller's
+	// until it has run, the writer's afterwards.
+	err, spoilt error
 }
 
 var (
@@ -98,8 +101,10 @@ func (w *writer) write(ctx context.Context, fn func(*Tx) error) error {
 	}
 	ctx, cancel := deadline(ctx, maxWrite)
 	defer cancel()
-	tx := &Tx{db: w.s.db, ctx: ctx, stmtCtx: context.Background(), q: &savepoint{w, t}}
-	w.run(t, func() error {
+	// A statement is not interrupted: SQLite would undo the whole batch.
+	statements, finished := context.WithCancel(context.WithoutCancel(ctx))
+	tx := &Tx{db: w.s.db, ctx: ctx, stmtCtx: statements, q: &savepoint{w, t}}
+	w.run(t, finished, func() error {
 		if err := fn(tx); err != nil {
 			return err
 		}
@@ -153,9 +158,15 @@ func (w *writer) await(ctx context.Context, t *turn) error {
 }
 
 // run runs fn on the caller's goroutine and gives the turn back however it ends.
-func (w *writer) run(t *turn, fn func() error) {
+// What fn leaves open is closed before, while the connection is the caller's.
+func (w *writer) run(t *turn, finished func(), fn func() error) {
 	t.err = errPanicked
-	defer func() { w.ran <- struct{}{} }()
+	defer func() {
+		t.spoilt = w.raw.end()
+		finished()
+		w.ran <- struct{}{}
+	}()
+	w.raw.begin()
 	t.err = fn()
 }
 
@@ -220,16 +231,14 @@ func (w *writer) batch(first *turn) error {
 // give lets one turn run and keeps or undoes its part. An error means that the
 // whole batch is lost.
 func (w *writer) give(t *turn) (kept bool, err error) {
-	w.raw.begin()
 	t.start <- nil
 	<-w.ran
-	spoilt := w.raw.end()
 	if w.raw.Raw().GetAutocommit() {
-		return false, errors.Join(errVanished, spoilt)
+		return false, errors.Join(errVanished, t.spoilt)
 	}
 	switch {
-	case t.err != nil || spoilt != nil:
-		t.done <- spoilt // for a caller who believes that all went well
+	case t.err != nil || t.spoilt != nil:
+		t.done <- t.spoilt // for a caller who believes that all went well
 		if !t.began {
 			return false, nil
 		}
@@ -337,9 +346,7 @@ func (s *savepoint) QueryContext(ctx context.Context, query string, args ...any)
 
 func (s *savepoint) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	if err := s.begin(); err != nil {
-		ended, cancel := context.WithCancel(ctx)
-		cancel()
-		return s.w.conn.QueryRowContext(ended, query, args...)
+		return failedRow(err)
 	}
 	return s.w.conn.QueryRowContext(ctx, query, args...)
 }

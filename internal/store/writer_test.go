@@ -142,22 +142,43 @@ func TestALongTransactionIsEnded(t *testing.T) {
 }
 
 func TestRowsLeftOpenAreAMistakeThatHurtsNobodyElse(t *testing.T) {
-	db := storetest.SQLite(t, kv)
-	must(t, put(t.Context(), db, "a", ""))
-	must(t, put(t.Context(), db, "b", ""))
-	var left *sql.Rows
-	err := db.Write(t.Context(), func(tx *store.Tx) error {
-		tx.Unaudited("test")
-		var err error
-		left, err = tx.Query("SELECT k FROM kv")
-		left.Next()
-		return err
-	})
-	if err == nil {
-		t.Error("rows that were left open went unnoticed")
-	}
-	left.Close()
-	must(t, put(t.Context(), db, "c", ""))
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		must(t, put(t.Context(), db, "a", ""))
+		must(t, put(t.Context(), db, "b", ""))
+		var left []*sql.Rows
+		query := func(tx *store.Tx) error {
+			rows, err := tx.Query("SELECT k FROM kv")
+			rows.Next()
+			left = append(left, rows)
+			return err
+		}
+		unread := func(tx *store.Tx) error {
+			tx.QueryRow("SELECT k FROM kv")
+			return nil
+		}
+		for what, leave := range map[string]func(*store.Tx) error{"rows": query, "a row": unread} {
+			began := time.Now()
+			if err := db.Read(t.Context(), leave); err == nil {
+				t.Errorf("%s left open in Read went unnoticed", what)
+			}
+			err := db.Write(t.Context(), func(tx *store.Tx) error { tx.Unaudited("test"); return leave(tx) })
+			if err == nil {
+				t.Errorf("%s left open in Write went unnoticed", what)
+			}
+			if d := time.Since(began); d > 5*time.Second {
+				t.Errorf("%s left open took %v to notice", what, d)
+			}
+		}
+		for i := range 20 {
+			must(t, put(t.Context(), db, fmt.Sprint(i), ""))
+			if n := len(all(t, db)); n != 3+i {
+				t.Fatalf("%d rows", n)
+			}
+		}
+		for _, rows := range left {
+			rows.Close()
+		}
+	}, kv)
 }
 
 func TestAFullDiskRefusesAndDamagesNothing(t *testing.T) {
