@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"troth/internal/access"
+	"troth/internal/audit"
 	"troth/internal/fault"
 	"troth/internal/id"
 	"troth/internal/keys"
@@ -189,7 +190,7 @@ func (a *Accounts) sessionsOf(ctx context.Context, account id.Account, current i
 		if err != nil {
 			return nil, err
 		}
-		v.Device = device(from.Agent)
+		v.Device = audit.Device(from.Agent)
 		if from.IP.IsValid() {
 			v.Network = from.IP.String()
 		}

@@ -5,6 +5,7 @@ import (
 
 	"troth/internal/access"
 	"troth/internal/edge"
+	"troth/internal/fault"
 	"troth/internal/id"
 	"troth/internal/tenant"
 	"troth/internal/web"
@@ -28,6 +29,18 @@ func (p people) ProfilesOf(ctx context.Context, accounts []id.Account) (map[id.A
 		all[which] = tenant.Profile{Name: a.Name, Address: a.Email, Confirmed: !a.ConfirmedAt.IsZero()}
 	}
 	return all, nil
+}
+
+// nameOf tells the log what a person is called now.
+func (in *Installation) nameOf(ctx context.Context, account id.Account) (string, error) {
+	if in.accounts == nil { // they are opened after the log
+		return "", nil
+	}
+	a, err := in.accounts.Get(ctx, account)
+	if fault.KindOf(err) == fault.NotFound {
+		return "", nil
+	}
+	return a.Name, err
 }
 
 // menus tells the pages who reads them, and where that person may switch to.

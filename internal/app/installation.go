@@ -136,7 +136,7 @@ func (in *Installation) describe() error {
 
 func (in *Installation) openLog(_ context.Context, _ options) (err error) {
 	in.audit, err = audit.New(in.db, in.keys, audit.Options{
-		Origin: host(in.set.site.Origin), Published: in.set.publishedPath(), Now: in.now, Log: in.log,
+		Origin: host(in.set.site.Origin), Published: in.set.publishedPath(), Names: in.nameOf, Now: in.now, Log: in.log,
 		Types: part.All(in.parts, func(p part.Part) []audit.Type { return p.Events }),
 	})
 	if err != nil {

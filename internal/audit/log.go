@@ -28,9 +28,15 @@ type Options struct {
 	Origin    string           // the log's name, such as "example.org"; the first start fixes it
 	Types     []Type           // of all packages
 	Published string           // file that keeps the last published checkpoint outside of the database; "" keeps none
+	Names     Names            // what people are called now; nil calls nobody anything
 	Now       func() time.Time // time.Now when nil
 	Log       *slog.Logger     // discards when nil
 }
+
+// Names says what a person is called now: an event holds accounts, not names.
+// "" is for an account that is destroyed or unknown. It reads, and may be asked
+// for each event of a list; the answers of one list are remembered.
+type Names func(ctx context.Context, account id.Account) (string, error)
 
 // Log is the log of an installation.
 type Log struct {
@@ -39,6 +45,7 @@ type Log struct {
 	now   func() time.Time
 	log   *slog.Logger
 	types map[string]*kind
+	names Names
 
 	origin string
 	signer *signer
@@ -66,7 +73,7 @@ func New(db *store.DB, k *keys.Keys, o Options) (*Log, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	l := &Log{db: db, keys: k, now: o.Now, log: o.Log, file: publishedFile{path: o.Published, now: o.Now}}
+	l := &Log{db: db, keys: k, names: o.Names, now: o.Now, log: o.Log, file: publishedFile{path: o.Published, now: o.Now}}
 	var err error
 	if l.types, err = register(withOwn(o.Types)); err != nil {
 		return nil, err

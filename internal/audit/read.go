@@ -75,8 +75,9 @@ func (l *Log) List(ctx context.Context, f Filter) (entries []Entry, next id.Even
 		next = id.Event(found[len(found)-1].event)
 	}
 	entries = make([]Entry, 0, len(found))
+	called := l.calling(ctx)
 	for _, s := range found {
-		e, err := l.entry(ctx, s, f.Account)
+		e, err := l.entry(ctx, s, f.Account, called)
 		if err != nil {
 			return nil, "", err
 		}
@@ -123,7 +124,7 @@ func (l *Log) get(ctx context.Context, event id.Event, viewer id.Account, tenant
 	if err != nil {
 		return Entry{}, fmt.Errorf("reading event %s: %w", event, err)
 	}
-	e, err := l.entry(ctx, found[0], viewer)
+	e, err := l.entry(ctx, found[0], viewer, l.calling(ctx))
 	e.LoggedAt = logged
 	return e, err
 }
@@ -154,7 +155,7 @@ func readStored(tx *store.Tx, rows []row) ([]stored, error) {
 }
 
 // entry opens and renders an event for a viewer; "" may see everything.
-func (l *Log) entry(ctx context.Context, s stored, viewer id.Account) (Entry, error) {
+func (l *Log) entry(ctx context.Context, s stored, viewer id.Account, called caller) (Entry, error) {
 	e := Entry{LogIndex: s.index, Event: Event{ID: id.Event(s.event), Type: s.kind, Tenant: id.Tenant(s.tenant), OccurredAt: store.FromMicros(s.at),
 		Actor: Actor{Account: id.Account(s.actor)}}}
 	k := l.types[s.kind]
@@ -172,6 +173,11 @@ func (l *Log) entry(ctx context.Context, s stored, viewer id.Account) (Entry, er
 		return e, nil
 	}
 	o.fill(&e)
+	// Who did something to somebody knows them. To others than those who may
+	// see everything, the names of people are not the log's to tell.
+	if viewer == "" || e.Actor.Account == viewer {
+		o.called = called
+	}
 	if viewer != "" {
 		o.hide(&e, viewer)
 	}
@@ -183,7 +189,39 @@ func (l *Log) entry(ctx context.Context, s stored, viewer id.Account) (Entry, er
 type opened struct {
 	core       *core
 	people     map[string]*personal // nil values were destroyed
+	called     caller               // nil tells no names that the event does not hold
 	hideOrigin bool
+}
+
+// caller says what an account is called; "" if that is not known.
+type caller func(id.Account) string
+
+// name is what the account is called now, if the viewer may know it.
+func (o opened) name(a id.Account) string {
+	if o.called == nil || a == "" {
+		return ""
+	}
+	return o.called(a)
+}
+
+// calling asks for each name once. A sentence without a name is better than
+// none, so that an error is logged only.
+func (l *Log) calling(ctx context.Context) caller {
+	if l.names == nil {
+		return nil
+	}
+	known := map[id.Account]string{}
+	return func(a id.Account) string {
+		if name, asked := known[a]; asked {
+			return name
+		}
+		name, err := l.names(ctx, a)
+		if err != nil {
+			l.log.Warn("asking for the name of a person", "account", string(a), "error", err)
+		}
+		known[a] = name
+		return name
+	}
 }
 
 func (l *Log) openPayload(ctx context.Context, s stored) (opened, error) {

@@ -65,6 +65,9 @@ func (o opened) actor(e *Entry, viewer id.Account, first bool) any {
 	case a.Account == "":
 		t = stranger
 	default:
+		if name := o.name(a.Account); name != "" {
+			return name
+		}
 		t = somebody
 	}
 	if first {
@@ -100,6 +103,9 @@ func (o opened) target(e *Entry, viewer id.Account) any {
 	case t.Person != "" && o.destroyed(t.Person):
 		return destroyedPerson
 	case t.Person != "":
+		if name := o.name(t.Person); name != "" {
+			return name
+		}
 		return somebody
 	case t.ID != "":
 		return t.ID

@@ -1,6 +1,8 @@
 package audit
 
 import (
+	"context"
+	"errors"
 	"net/netip"
 	"testing"
 
@@ -54,6 +56,47 @@ func TestSentences(t *testing.T) {
 		if err != nil || e.Sentence.String() != c.says {
 			t.Errorf("%s: it says %q (%v), want %q", c.name, e.Sentence, err, c.says)
 		}
+	}
+}
+
+// TestNames: an administrator reads who did what to whom, and who did something
+// to somebody reads whom it was; nobody else learns a name.
+func TestNames(t *testing.T) {
+	h := sqlite(t)
+	ten, ada, bob := h.tenant(), h.account(), h.account()
+	asked := 0
+	h.log.names = func(_ context.Context, a id.Account) (string, error) {
+		asked++
+		if a == ada {
+			return "Ada", nil
+		}
+		return "", errors.New("the name cannot be read")
+	}
+	change := func(by, to id.Account) Event {
+		return Event{Type: "tenant.role_changed", Tenant: ten, Actor: Actor{Kind: KindPerson, Account: by},
+			Targets: []Target{{Kind: "account", Person: to}}, Metadata: map[string]string{"role": "owner"}}
+	}
+	byAda, byBob := h.append(change(ada, bob)), h.append(change(bob, ada))
+	says := func(viewer id.Account, event id.Event, want string) {
+		t.Helper()
+		e, err := h.log.Get(t.Context(), ten, event)
+		if viewer != "" {
+			e, err = h.log.GetOwn(t.Context(), viewer, event)
+		}
+		if err != nil || e.Sentence.String() != want {
+			t.Errorf("it says %q (%v), want %q", e.Sentence, err, want)
+		}
+	}
+	says("", byAda, "Ada changed the role of somebody to owner (100%)")
+	says("", byBob, "Somebody changed the role of Ada to owner (100%)")
+	says(bob, byBob, "You changed the role of Ada to owner (100%)")
+	says(bob, byAda, "Somebody changed the role of you to owner (100%)")
+	asked = 0
+	if list, _, err := h.log.List(t.Context(), Filter{Tenant: ten}); err != nil || len(list) != 2 || list[1].Sentence.String() != "Ada changed the role of somebody to owner (100%)" {
+		t.Errorf("the list is %+v, %v", list, err)
+	}
+	if asked != 2 {
+		t.Errorf("%d questions for two names", asked)
 	}
 }
 

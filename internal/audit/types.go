@@ -83,6 +83,14 @@ func register(types []Type) (map[string]*kind, error) {
 	return all, nil
 }
 
+// Type is the registered type with a name; the zero Type if there is none.
+func (l *Log) Type(name string) Type {
+	if k := l.types[name]; k != nil {
+		return k.Type
+	}
+	return Type{}
+}
+
 // Types lists the registered types by name, for descriptions of the log.
 func (l *Log) Types() map[string]Type {
 	all := make(map[string]Type, len(l.types))

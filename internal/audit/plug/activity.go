@@ -113,7 +113,7 @@ func (p *plug) activity(r *web.Request, f audit.Filter, title text.Text, own boo
 	}
 	d := activityData{Own: own, Shows: p.shows(), Narrow: r.Value("show") != "" || r.Value("until") != ""}
 	for _, e := range entries {
-		d.Moments = append(d.Moments, moment(e))
+		d.Moments = append(d.Moments, p.moment(e))
 	}
 	q := r.URL.Query()
 	if q.Get("before") != "" {
@@ -138,8 +138,8 @@ func address(r *web.Request, q url.Values, before string) string {
 }
 
 // moment is an event on a timeline.
-func moment(e audit.Entry) web.Moment {
-	return web.Moment{At: e.OccurredAt, Tone: tone(e), Text: e.Sentence, Detail: origin(e),
+func (p *plug) moment(e audit.Entry) web.Moment {
+	return web.Moment{At: e.OccurredAt, Tone: tone(e), Text: e.Sentence, Detail: p.origin(e),
 		Path: "/-/events/" + string(e.ID), Link: text.New("Details and proof"), Sealed: e.LogIndex >= 0}
 }
 
@@ -155,25 +155,21 @@ func tone(e audit.Entry) string {
 	return ""
 }
 
-// maxAgent is how much of a browser's name a line shows.
-const maxAgent = 80
-
-// origin says from where and with what.
-func origin(e audit.Entry) text.Text {
-	agent := e.Context.Agent
-	if runes := []rune(agent); len(runes) > maxAgent {
-		agent = string(runes[:maxAgent]) + "…"
+// origin says with what and from where; not from where when the sentence does.
+func (p *plug) origin(e audit.Entry) text.Text {
+	device, place := audit.Device(e.Context.Agent), e.Place()
+	if said := p.log.Type(e.Type).Sentence; strings.Contains(said, "{ip}") || strings.Contains(said, "{place}") {
+		place = text.Text{}
 	}
-	place := e.Place()
 	switch {
-	case place.IsZero() && agent == "":
+	case place.IsZero() && device == "":
 		return text.Text{}
 	case place.IsZero():
-		return text.New("with %s", agent)
-	case agent == "":
-		return text.New("from %s", place)
+		return text.New("With %s", device)
+	case device == "":
+		return text.New("From %s", place)
 	}
-	return text.New("from %s, with %s", place, agent)
+	return text.New("With %s, from %s", device, place)
 }
 
 // listJSON is a page of events.

@@ -18,6 +18,7 @@ import (
 type eventData struct {
 	audit.Entry
 	Facts   []fact // of the metadata
+	Device  string // what the browser says it is; the raw event has its own words
 	Back    web.Action
 	Moments []web.Moment
 	Proof   *proofData // nil while the event waits for the sequencer
@@ -73,7 +74,7 @@ func (p *plug) event(r *web.Request) error {
 	if r.WantsJSON() {
 		return r.JSON(eventsJSON(r, []audit.Entry{e})[0])
 	}
-	d := eventData{Entry: e, Back: web.Action{Path: "/-/org/activity", Label: text.New("Activity")}}
+	d := eventData{Entry: e, Device: audit.Device(e.Context.Agent), Back: web.Action{Path: "/-/org/activity", Label: text.New("Activity")}}
 	if own {
 		d.Back = web.Action{Path: "/-/account/activity", Label: text.New("Your activity")}
 	}
@@ -88,7 +89,7 @@ func (p *plug) event(r *web.Request) error {
 	if d.Proof, err = p.prove(r, e, reveal); err != nil {
 		return err
 	}
-	d.Moments = timeline(e, d.Proof)
+	d.Moments = p.timeline(e, d.Proof)
 	return r.Page("audit/event", text.New("Event"), d)
 }
 
@@ -118,14 +119,14 @@ func (p *plug) prove(r *web.Request, e audit.Entry, reveal []id.Account) (*proof
 }
 
 // timeline says how the event came into the log, newest first.
-func timeline(e audit.Entry, p *proofData) []web.Moment {
-	recorded := web.Moment{At: e.OccurredAt, Tone: tone(e), Text: e.Sentence, Detail: origin(e)}
-	if p == nil {
+func (p *plug) timeline(e audit.Entry, proof *proofData) []web.Moment {
+	recorded := web.Moment{At: e.OccurredAt, Tone: tone(e), Text: e.Sentence, Detail: p.origin(e)}
+	if proof == nil {
 		return []web.Moment{recorded}
 	}
 	return []web.Moment{
 		{At: e.LoggedAt, Icon: "proof", Text: text.New("It became leaf %d in the tree of %s, and the log was signed", e.LogIndex, string(e.Tenant)),
-			Detail: text.New("The newest head of that tree is entry %d of the public log, where it shows nothing.", p.Proven.EntryIndex)},
+			Detail: text.New("The newest head of that tree is entry %d of the public log, where it shows nothing.", proof.Proven.EntryIndex)},
 		recorded,
 	}
 }

@@ -43,7 +43,7 @@ func TestOwnActivity(t *testing.T) {
 	h.page(h.bob, "/-/account/activity", 200, "Nothing happened yet")
 	event := h.append(h.changed())
 	h.sequence()
-	h.page(h.ada, "/-/account/activity", 200, "You changed the role of Bob to admin", "203.0.113.0/24", "Firefox &lt;script&gt;", "/-/events/"+string(event))
+	h.page(h.ada, "/-/account/activity", 200, "You changed the role of Bob to admin", "With Firefox, from the network 203.0.113.0/24", "/-/events/"+string(event))
 	if body := h.page(h.bob, "/-/account/activity", 200, "Ada changed the role of you to admin"); strings.Contains(body, "203.0.113") || strings.Contains(body, "Firefox") {
 		t.Errorf("Bob is shown where Ada was:\n%s", body)
 	}

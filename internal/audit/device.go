@@ -1,11 +1,11 @@
-package account
+package audit
 
 import "strings"
 
-// device says what an agent says about itself, in words: "Firefox on Linux".
+// Device says what an agent says about itself, in words: "Firefox on Linux".
 // It is a help to recognise one's own devices and nothing is decided by it:
 // anybody can send any agent.
-func device(agent string) string {
+func Device(agent string) string {
 	browser, system := first(agent, browsers), first(agent, systems)
 	switch {
 	case browser != "" && system != "":
@@ -17,7 +17,7 @@ func device(agent string) string {
 	}
 	name, _, _ := strings.Cut(agent, "/")
 	name, _, _ = strings.Cut(name, " ")
-	return cut(name, 40)
+	return cut(strings.ToValidUTF8(name, ""), 40)
 }
 
 // marks are looked for in order: most browsers also name the ones that they
