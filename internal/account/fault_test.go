@@ -63,7 +63,7 @@ func TestFaultSweep(t *testing.T) {
 			t.Run(fmt.Sprintf("%s %v", op, outcome), func(t *testing.T) {
 				step := int64(1)
 				if op == "statement" {
-					step = 3
+					step = 7
 				}
 				for n := int64(1); ; n += step {
 					if !life(t, op, outcome, n) {
