@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -151,10 +152,10 @@ func TestAFloodOutdatesEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := storetest.SQLiteOptions(t)
 		a, b := storetest.Open(t, o), storetest.Open(t, o)
-		var all int
+		var all atomic.Int64
 		b.Watch("role", func(key string) {
 			if key == "" {
-				all++
+				all.Add(1)
 			}
 		})
 		keys := strings.Split(strings.Repeat("k ", 10000), " ")
@@ -163,7 +164,7 @@ func TestAFloodOutdatesEverything(t *testing.T) {
 		}
 		runFeed(t, b)
 		time.Sleep(time.Second)
-		if all == 0 {
+		if all.Load() == 0 {
 			t.Fatal("a flood did not say that anything may have changed")
 		}
 	})
