@@ -27,10 +27,10 @@ func (in *Installation) list() []part.Part {
 	return append([]part.Part{
 		foundation(),
 		keysplug.New(keysplug.Deps{Keys: in.keyring(), DB: in.store(), Data: in.set.Data, Skip: []string{in.set.rootDir()}, Backup: in.backupForCheck}),
-		sure(auditplug.New(in.audit, &in.set.log, in.now)),
+		auditplug.New(in.audit, &in.set.log, in.now),
 		accessplug.New(),
 		mailplug.New(mailplug.Deps{Mailer: in.mailer, SMTP: in.smtp, Dev: in.devMail}),
-		sure(trustplug.New(trustplug.Options{Trust: in.Trust, Bench: in.bench, CA: in.set.authority()})),
+		trustplug.New(trustplug.Options{Trust: in.Trust, Bench: in.bench, CA: in.set.authority()}),
 		accountplug.New(in.accounts, &in.set.account),
 		tenantplug.New(&tenantplug.Deps{Tenants: in.tenants, Switcher: in.accounts, Access: in.access}),
 		backupplug.New(backupplug.Deps{Source: in, Places: placesFor, Now: in.now}),
@@ -78,11 +78,4 @@ func pagesOf(parts []part.Part) []fs.FS {
 		}
 	}
 	return dirs
-}
-
-func sure(p part.Part, err error) part.Part {
-	if err != nil {
-		panic(err)
-	}
-	return p
 }

@@ -16,6 +16,7 @@ package part
 
 import (
 	"context"
+	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -145,6 +146,15 @@ func Check(parts []Part) error {
 		gaps = append(gaps, err)
 	}
 	return errors.Join(gaps...)
+}
+
+// Pages is the directory "pages" of the files that a plug embeds: its templates.
+func Pages(embedded embed.FS) fs.FS {
+	pages, err := fs.Sub(embedded, "pages")
+	if err != nil {
+		panic(err) // cannot happen: the name is a valid path
+	}
+	return pages
 }
 
 // All joins one field of all parts: part.All(parts, func(p part.Part) []web.Route { return p.Routes }).

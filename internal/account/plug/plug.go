@@ -12,7 +12,6 @@ package plug
 import (
 	"context"
 	"embed"
-	"io/fs"
 	"net/http"
 	"time"
 
@@ -50,14 +49,10 @@ func wait(ctx context.Context, d time.Duration) error {
 // New describes package account to the rest of the house. The accounts may be
 // nil where nothing is served, as for the list of commands.
 func New(accounts *account.Accounts, config *account.Config) part.Part {
-	own, err := fs.Sub(pages, "pages")
-	if err != nil {
-		panic(err) // cannot happen: the name is valid
-	}
 	p := &plug{accounts: accounts, config: config, wait: wait}
 	return part.Part{
 		Name: "account", Config: config.Sections(), Migrations: account.Migrations, Tables: account.Tables,
-		Permissions: account.Permissions, Events: account.Events, Routes: p.routes(), Nav: nav, Pages: own,
+		Permissions: account.Permissions, Events: account.Events, Routes: p.routes(), Nav: nav, Pages: part.Pages(pages),
 		Authenticators: []web.Authenticator{cookies{accounts}},
 		Jobs:           p.jobs(), Retention: account.Retention, Commands: p.commands(), Claims: p.claims(),
 	}

@@ -67,8 +67,7 @@ func open(t *testing.T) *house {
 	h.log, err = audit.New(h.db, h.keys, audit.Options{Origin: "log.example", Types: testTypes})
 	must(t, err)
 	config := Defaults()
-	own, err := New(h.log, &config, time.Now)
-	must(t, err)
+	own := New(h.log, &config, time.Now)
 	h.plug = &plug{h.log, &config, time.Now}
 	h.access, err = access.New(h.db, own.Permissions, h.roles, h.log, time.Now)
 	must(t, err)

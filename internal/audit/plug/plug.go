@@ -17,7 +17,6 @@ package plug
 import (
 	"context"
 	"embed"
-	"io/fs"
 	"net/http"
 	"time"
 
@@ -46,11 +45,7 @@ type plug struct {
 
 // New describes package audit to the rest of the house. The log may be nil
 // where nothing is served, as for the list of commands.
-func New(log *audit.Log, config *Config, now func() time.Time) (part.Part, error) {
-	own, err := fs.Sub(pages, "pages")
-	if err != nil {
-		return part.Part{}, err
-	}
+func New(log *audit.Log, config *Config, now func() time.Time) part.Part {
 	p := &plug{log: log, config: config, now: now}
 	return part.Part{
 		Name: "audit", Config: config.Sections(), Migrations: audit.Migrations, Tables: audit.Tables,
@@ -58,9 +53,9 @@ func New(log *audit.Log, config *Config, now func() time.Time) (part.Part, error
 			{Permission: PermOwn, Doc: "see what was done in your name or to you", Self: true},
 			{Permission: PermRead, Doc: "see everything that was done in the organisation", Roles: access.AtLeast(access.Admin)},
 		},
-		Events: audit.Events, Routes: p.routes(), Nav: nav, Pages: own,
+		Events: audit.Events, Routes: p.routes(), Nav: nav, Pages: part.Pages(pages),
 		Jobs: p.jobs(), Retention: p.retention(), Commands: commands(), Claims: p.claims(),
-	}, nil
+	}
 }
 
 var nav = []web.NavItem{

@@ -10,7 +10,6 @@ package plug
 import (
 	"context"
 	"embed"
-	"io/fs"
 	"strings"
 	"time"
 
@@ -40,13 +39,9 @@ type plug struct{ Deps }
 // New returns the part.
 func New(d Deps) part.Part {
 	p := plug{d}
-	templates, err := fs.Sub(pages, "pages")
-	if err != nil {
-		panic(err) // cannot happen: the directory is embedded above
-	}
 	return part.Part{
 		Name: "mail", Migrations: mail.Migrations, Tables: []string{"mail_outbox", "mail_dev"},
-		Routes: p.routes(), Pages: templates,
+		Routes: p.routes(), Pages: part.Pages(pages),
 		Queues:    []jobs.Queue{d.Mailer.Queue()},
 		Retention: rules(),
 		Doctor:    []part.Examination{{Name: "mail", Run: p.examine}},

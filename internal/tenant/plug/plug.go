@@ -12,7 +12,6 @@ package plug
 import (
 	"context"
 	"embed"
-	"io/fs"
 	"time"
 
 	"troth/internal/access"
@@ -49,14 +48,10 @@ type plug struct{ Deps }
 // New returns the part.
 func New(d *Deps) part.Part {
 	p := plug{*d}
-	templates, err := fs.Sub(pages, "pages")
-	if err != nil {
-		panic(err) // cannot happen: the directory is embedded above
-	}
 	return part.Part{
 		Name: "tenant", Migrations: tenant.Migrations, Tables: tenant.Tables,
 		Permissions: tenant.Grants(), Events: tenant.Events,
-		Routes: p.routes(), Pages: templates,
+		Routes: p.routes(), Pages: part.Pages(pages),
 		Nav: []web.NavItem{
 			{Section: "Organisation", Label: "Overview", Path: "/-/org/", Icon: "organisation", Needs: tenant.PermOwn, Order: 200},
 			{Section: "Organisation", Label: "People", Path: "/-/org/people", Icon: "people", Needs: tenant.PermPeople, Order: 210},

@@ -210,7 +210,7 @@ func runVerify(ctx context.Context, env *cli.Env, args []string) error {
 	}
 	v := verdict{OK: true}
 	if len(args) == 0 && text("proof") == "" {
-		return fault.New(fault.Invalid, "trust.nothing", "Give an address such as https://localhost:8443, a directory with an exported log, or --proof FILE.")
+		return cli.Usage("give an address such as https://localhost:8443, a directory with an exported log, or --proof FILE")
 	}
 	if len(args) == 1 {
 		r, err := examine(ctx, env, args[0], text("ca"), text("state"), key)

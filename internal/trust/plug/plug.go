@@ -9,7 +9,6 @@ package plug
 
 import (
 	"embed"
-	"io/fs"
 	"net/http"
 	"sync"
 
@@ -46,21 +45,17 @@ type plug struct {
 }
 
 // New describes package trust to the rest of the house.
-func New(o Options) (part.Part, error) { return (&plug{Options: o}).part() }
+func New(o Options) part.Part { return (&plug{Options: o}).part() }
 
-func (p *plug) part() (part.Part, error) {
-	own, err := fs.Sub(pages, "pages")
-	if err != nil {
-		return part.Part{}, err
-	}
+func (p *plug) part() part.Part {
 	out := part.Part{
 		Name: "trust", Migrations: trust.Migrations, Tables: trust.Tables, Events: trust.Events(),
-		Routes: p.routes(), Pages: own, Claims: p.claims(), Commands: commands(), Retention: retained,
+		Routes: p.routes(), Pages: part.Pages(pages), Claims: p.claims(), Commands: commands(), Retention: retained,
 	}
 	if p.Trust != nil && p.Bench != nil {
 		out.Jobs = []jobs.Periodic{trust.Job(p.Trust, p.Bench)}
 	}
-	return out, nil
+	return out
 }
 
 var retained = []retention.Rule{

@@ -24,8 +24,7 @@ func TestTemplates(t *testing.T) {
 
 // TestPart: the part has no gaps, and can be made where nothing is served.
 func TestPart(t *testing.T) {
-	p, err := New(Options{})
-	must(t, err)
+	p := New(Options{})
 	if err := part.Check([]part.Part{p}); err != nil {
 		t.Error(err)
 	}
@@ -41,16 +40,14 @@ func TestPart(t *testing.T) {
 // error that the absence of success will show.
 func TestJob(t *testing.T) {
 	h := open(t)
-	p, err := h.plug.part()
-	must(t, err)
+	p := h.plug.part()
 	must(t, p.Jobs[0].Run(t.Context()))
 	h.pass(2 * time.Second)
 	if got := claimsOn(h.get("/-/trust").Body); got["J1"].status != "proven" || got["J2"].status != "proven" {
 		t.Errorf("%+v", got)
 	}
 	h.plug.Bench = func() (trust.Bench, error) { return trust.Bench{}, errors.New("the front door does not stand") }
-	p, err = h.plug.part()
-	must(t, err)
+	p = h.plug.part()
 	if err := p.Jobs[0].Run(t.Context()); err == nil {
 		t.Error("without a front door the job succeeded")
 	}
