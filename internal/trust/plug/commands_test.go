@@ -90,7 +90,7 @@ func TestVerifyCommand(t *testing.T) {
 	h.expect(1, []string{"is no address of the form"}, "verify", "http://localhost:1")
 	h.expect(1, []string{"cannot be read"}, "verify", h.server.URL, "--ca", "absent.pem")
 	h.expect(1, []string{"neither an https address nor a directory"}, "verify", "absent")
-	h.expect(1, []string{"Give an address"}, "verify")
+	h.expect(2, []string{"Give an address"}, "verify")
 	other := open(t)
 	h.expect(3, []string{"checkpoint-signature", "1 findings."}, "verify", h.server.URL, "--ca", ca, "--key", other.log.VKey())
 
