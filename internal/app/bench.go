@@ -19,6 +19,7 @@ func checker() access.Subject { return access.System("the checks of the trust pa
 // uses bench.
 func (in *Installation) Bench() (trust.Bench, error) {
 	if in.stop == nil {
+		in.idle = true // a command does what it was asked for, and no periodic work beside it
 		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan error, 1)
 		go func() { ended <- in.run(ctx, nil, func(context.Context) {}) }()

@@ -63,9 +63,9 @@ func TestRefusesToStartOnLaterGaps(t *testing.T) {
 		"nobody": {Permissions: []access.Grant{{Permission: "bad.do", Doc: "do it"}}},
 		`needs the permission "bad.unknown", which no part registers`:   {Routes: []web.Route{{Method: "GET", Path: "/-/bad", Needs: "bad.unknown", Handle: answer}}},
 		`the menu item "Bad" of bad needs the permission "bad.unknown"`: {Nav: []web.NavItem{{Section: "You", Label: "Bad", Path: "/-/", Needs: "bad.unknown"}}},
-		"has no handler": {Routes: []web.Route{{Method: "GET", Path: "/-/bad", Public: "why"}}},
-		"page.html":      {Pages: fstest.MapFS{"bad/page.html": {Data: []byte("{{define")}}},
-		"202611211299":   {Migrations: fstest.MapFS{"202611211299_bad.sql": {Data: []byte("-- +goose Up\nCREATE NONSENSE;\n-- +goose Down\nDROP NONSENSE;\n")}}},
+		"has no handler":            {Routes: []web.Route{{Method: "GET", Path: "/-/bad", Public: "why"}}},
+		"parsing the page bad/page": {Pages: fstest.MapFS{"bad/page.html": {Data: []byte("{{define")}}},
+		"202611211299":              {Migrations: fstest.MapFS{"202611211299_bad.sql": {Data: []byte("-- +goose Up\nCREATE NONSENSE;\n-- +goose Down\nDROP NONSENSE;\n")}}},
 	} {
 		bad.Name = "bad"
 		h := plan(t)

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,7 +28,7 @@ func initFlags(f *pflag.FlagSet) {
 // already is left as it is.
 func runInit(ctx context.Context, env *cli.Env, _ []string) error {
 	path := filepath.Join(env.DataDir, "troth.toml")
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(path); err == nil {
 		return fault.New(fault.Conflict, "app.exists", "There is an installation in %s already; nothing was changed. Start it with “troth serve --data %s”.", env.DataDir, env.DataDir)
 	}
 	set := defaults(env.DataDir)

@@ -58,6 +58,9 @@ type Installation struct {
 	idle         bool         // see options
 	more         []part.Part  // see options
 	stop         func() error // ends what Bench started; nil if nothing was
+
+	ending context.Context // ends when run is told to: periodic work goes no further
+	end    context.CancelFunc
 }
 
 // options are what can differ between the installations of one process.
@@ -75,6 +78,7 @@ type options struct {
 func open(ctx context.Context, set *Settings, o options) (*Installation, error) {
 	in := &Installation{set: set, now: o.now, tap: edgeplug.NewTap(o.log.Handler()), idle: o.idle, more: o.more}
 	in.log = slog.New(in.tap)
+	in.ending, in.end = context.WithCancel(context.WithoutCancel(ctx))
 	var err error
 	if in.data, err = openData(ctx, set, in.now, o.faults); err != nil {
 		return nil, err
@@ -202,7 +206,7 @@ func (in *Installation) openTrust(ctx context.Context, _ options) (err error) {
 	if err := in.describe(); err != nil {
 		return err
 	}
-	in.jobs.Add(part.All(in.parts, func(p part.Part) []jobs.Periodic { return p.Jobs })...)
+	in.jobs.Add(in.untilTheEnd(part.All(in.parts, func(p part.Part) []jobs.Periodic { return p.Jobs }))...)
 	in.jobs.AddQueue(part.All(in.parts, func(p part.Part) []jobs.Queue { return p.Queues })...)
 	in.jobs.Add(retention.Jobs(in.db, part.All(in.parts, func(p part.Part) []retention.Rule { return p.Retention }), in.now, in.log)...)
 	return nil

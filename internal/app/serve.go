@@ -14,6 +14,7 @@ import (
 	"troth/internal/cli"
 	"troth/internal/edge"
 	"troth/internal/fault"
+	"troth/internal/jobs"
 )
 
 // stopping is how long the background work has to end after the front door is
@@ -58,6 +59,7 @@ func (in *Installation) run(ctx context.Context, listeners []net.Listener, ready
 	defer halt()
 	front, shut := context.WithCancelCause(ctx)
 	defer shut(nil)
+	defer context.AfterFunc(front, in.end)()
 	var work sync.WaitGroup
 	begin := func(what string, loop func(context.Context) error) {
 		work.Go(func() {
@@ -97,6 +99,21 @@ func (in *Installation) run(ctx context.Context, listeners []net.Listener, ready
 		err = errors.Join(err, cause)
 	}
 	return err
+}
+
+// untilTheEnd has periodic work end as soon as the program is told to: a check
+// that loses its front door half way must not find that a promise is broken.
+// All of it bears being done again.
+func (in *Installation) untilTheEnd(periodic []jobs.Periodic) []jobs.Periodic {
+	for i, p := range periodic {
+		periodic[i].Run = func(ctx context.Context) error {
+			ctx, cancel := context.WithCancel(ctx)
+			defer cancel()
+			defer context.AfterFunc(in.ending, cancel)()
+			return p.Run(ctx)
+		}
+	}
+	return periodic
 }
 
 // settled waits until the log and the change feed run, so that the first
