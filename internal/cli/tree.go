@@ -50,7 +50,11 @@ func indent(s string) string {
 	if s == "" {
 		return ""
 	}
-	return "  " + strings.ReplaceAll(strings.TrimSpace(s), "\n", "\n  ")
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	for i, l := range lines {
+		lines[i] = "  " + strings.TrimSpace(l)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // usageTemplate is cobra's, shorter: what to type, the verbs, the flags.

@@ -24,27 +24,27 @@ func operator() access.Subject { return access.System("operator on the host") }
 func (p *plug) commands() []cli.Command {
 	one := cobra.ExactArgs(1)
 	return []cli.Command{{
-		Use: "user", Short: "look at people's accounts, and help their holders back in",
+		Use: "user", Short: "Look at people's accounts, and help their holders back in",
 		Sub: []cli.Command{
 			{
-				Use: "list", Short: "the accounts, the oldest first", NeedsData: true, Run: list,
+				Use: "list", Short: "The accounts, the oldest first", NeedsData: true, Run: list,
 				Flags: func(f *pflag.FlagSet) {
 					f.Int("limit", 100, "how many to list, at most 1000")
 					f.String("after", "", "go on after this identifier")
 				},
 			},
-			{Use: "show ADDRESS|ID", Short: "one account and its sessions", Args: one, NeedsData: true, Run: show},
+			{Use: "show ADDRESS|ID", Short: "One account and its sessions", Args: one, NeedsData: true, Run: show},
 			{
-				Use: "recover ADDRESS|ID", Short: "print a link with which the holder sets a new password",
+				Use: "recover ADDRESS|ID", Short: "Print a link with which the holder sets a new password",
 				Long: "Prints a link with which the holder of an account sets a new password, once, within an hour.\n" +
 					"Every session of the account ends at once, and its address is told by mail. For somebody who\n" +
 					"lost both the password and the mailbox: make sure who is asking.",
 				Example: "troth user recover ada@example.org", Args: one, NeedsData: true, Run: recoverAccount, Destroys: true,
 			},
-			{Use: "signout ADDRESS|ID", Short: "end every session of an account", Args: one, NeedsData: true, Run: signOutAccount, Destroys: true},
-			{Use: "admit", Short: "print a link with which one person signs up, whatever the mode of sign-up", NeedsData: true, Run: admit},
+			{Use: "signout ADDRESS|ID", Short: "End every session of an account", Args: one, NeedsData: true, Run: signOutAccount, Destroys: true},
+			{Use: "admit", Short: "Print a link with which one person signs up, whatever the mode of sign-up", NeedsData: true, Run: admit},
 			{
-				Use: "destroy ADDRESS|ID", Short: "destroy an account and the keys of everything personal about it",
+				Use: "destroy ADDRESS|ID", Short: "Destroy an account and the keys of everything personal about it",
 				Long: "Wipes the row of an account, ends its sessions, gives up its memberships, and destroys the keys of\n" +
 					"the account and of its personal space: what was sealed under them, in the log too, can never be\n" +
 					"read again. Older backups of the keyring hold the keys until the epoch is rolled (troth key) and\n" +
