@@ -15,6 +15,7 @@ func (e *Edge) guardBody(v *visit, r *http.Request) io.ReadCloser {
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		return http.NoBody
 	}
+	v.body = true
 	return &steady{ReadCloser: r.Body, ctl: http.NewResponseController(v.ResponseWriter), stall: e.limits.BodyStall}
 }
 

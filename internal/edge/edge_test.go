@@ -267,3 +267,31 @@ func TestWhoCannotBeTellIsNotNobody(t *testing.T) {
 		t.Error("the application was reached")
 	}
 }
+
+func TestARefusalAtARouteOfTheApplicationIsRecorded(t *testing.T) {
+	var refused []string
+	var fail error
+	h := open(t, http.HandlerFunc(echo), func(o *Options) {
+		o.Web.Refused = func(r *web.Request, _ *fault.Error) error {
+			refused = append(refused, string(r.Needs())+" by "+string(r.Subject.Account))
+			return fail
+		}
+	})
+	cookie := h.signIn(access.Viewer)
+	for _, method := range []string{"GET", "POST", "DELETE"} {
+		if a := h.ask(method, "/report/x", cookie, "Sec-Fetch-Site", "same-origin"); a.StatusCode != http.StatusForbidden {
+			t.Errorf("%s: %d", method, a.StatusCode)
+		}
+	}
+	want := "app.report by " + string(h.person(cookie).Account)
+	if len(refused) != 3 || refused[0] != want || refused[2] != want {
+		t.Errorf("recorded is %v", refused)
+	}
+	fail = errors.New("the log is away")
+	if a := h.ask("GET", "/report/x", cookie); a.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("a refusal that leaves no trace: %d", a.StatusCode)
+	}
+	if h.reached.Load() != 0 {
+		t.Error("the application was reached")
+	}
+}

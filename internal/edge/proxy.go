@@ -172,12 +172,20 @@ func (e *Edge) upstreamFailed(w http.ResponseWriter, r *http.Request, err error)
 	case stalled:
 		f, err = errBrokenBody, stall.err
 	case errors.Is(err, context.Canceled) && r.Context().Err() != nil:
-		panic(http.ErrAbortHandler) // the client went away: there is nobody to tell
+		if !v.body { // the client went away: there is nobody to tell
+			v.status = statusGone
+			panic(http.ErrAbortHandler)
+		}
+		f = errBrokenBody // or a body that stopped: the server then ends the context before the reader learns why
 	case isNet && timeout.Timeout():
 		f = errUpstreamLate
 	}
 	v.fail(r, fault.Wrap(err, f.Kind, f.Code, f.Message.Format))
 }
+
+// statusGone is what the access line says of a request whose client left before
+// the answer; it is never sent. nginx has the same number for it.
+const statusGone = 499
 
 // buffers are those through which answers are copied, 32 KiB as in io.Copy.
 type buffers struct{ pool sync.Pool }

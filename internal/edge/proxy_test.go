@@ -164,6 +164,25 @@ func TestAnApplicationThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
+func TestAClientThatLeavesIsRecorded(t *testing.T) {
+	started := make(chan struct{})
+	h := open(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(started)
+		<-r.Context().Done()
+	}))
+	ctx, cancel := context.WithCancel(t.Context())
+	req, err := http.NewRequestWithContext(ctx, "GET", "https://localhost:8443/public/slow", nil)
+	h.must(err)
+	go func() {
+		if res, err := h.client().Do(req); err == nil {
+			res.Body.Close()
+		}
+	}()
+	<-started
+	cancel()
+	eventually(t, "the line is completed", func() bool { return h.lines.last().Status == statusGone })
+}
+
 func TestBodiesAreBounded(t *testing.T) {
 	h := open(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n, err := io.Copy(io.Discard, r.Body)

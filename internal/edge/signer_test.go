@@ -236,7 +236,7 @@ func TestEveryApplicationCanFollowARotation(t *testing.T) {
 		if len(book.list) > 1 {
 			c.at = c.at.Add(30 * time.Second)
 		} else {
-			c.at = c.at.Add(4 * time.Minute)
+			c.at = c.at.Add(time.Hour)
 		}
 	}
 	if len(kids) < 4 {

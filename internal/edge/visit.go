@@ -26,6 +26,7 @@ type visit struct {
 	subject access.Subject
 	unknown error // why it cannot be told who it is
 	route   string
+	body    bool // the request has one
 	line    Line
 	status  int
 	bytes   int64
