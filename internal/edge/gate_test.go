@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -98,10 +99,10 @@ func TestTheGateIsShutUntilItLooked(t *testing.T) {
 
 func TestADependencyThatHangsIsAwayAndIsAskedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		calls := 0
+		var calls atomic.Int64
 		release := make(chan struct{})
 		g := testGate(func(context.Context) error { // it does not even look at its context
-			calls++
+			calls.Add(1)
 			<-release
 			return nil
 		})
@@ -114,8 +115,8 @@ func TestADependencyThatHangsIsAwayAndIsAskedOnce(t *testing.T) {
 		}
 		go func() { g.run(ctx); close(done) }()
 		time.Sleep(10 * time.Second)
-		if calls != 1 || g.open() {
-			t.Errorf("%d calls, open: %v", calls, g.open())
+		if calls.Load() != 1 || g.open() {
+			t.Errorf("%d calls, open: %v", calls.Load(), g.open())
 		}
 		close(release)
 		time.Sleep(2*gateEvery + gatePatient)
