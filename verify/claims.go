@@ -38,6 +38,21 @@ func windowOf(d *Document, size int64) int64 {
 	return from
 }
 
+// oldestCited is the oldest entry that the document cites, by whatever claim; an
+// examination that reads only the end of the log begins there.
+func oldestCited(d *Document, size int64) int64 {
+	from := size
+	if d == nil {
+		return from
+	}
+	for _, c := range d.Claims {
+		for _, e := range c.Evidence {
+			from = min(from, max(e.LogIndex, 0))
+		}
+	}
+	return from
+}
+
 // exhibit is a piece of evidence that was fetched and opened.
 type exhibit struct {
 	placed

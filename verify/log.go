@@ -63,7 +63,7 @@ func Log(ctx context.Context, src Source, key *Key, o Options) (*Report, error) 
 	s := &scan{src: src, head: x.head, prior: prior, report: x.r, wanted: x.entry}
 	s.progress = func(done, total int64) { x.o.Progress("entries", done, total) }
 	if x.o.Tail {
-		s.from = x.from / TileWidth
+		s.from = min(x.from, oldestCited(x.document, x.head.Size)) / TileWidth
 		x.r.From = s.from * TileWidth
 	}
 	if err := s.run(ctx, x.o.Workers); err != nil {

@@ -87,6 +87,26 @@ func TestTampered(t *testing.T) {
 	}
 }
 
+// TestTailReadsWhatIsCited: evidence of a claim that is not green is older than
+// that of the green ones, or there is no green claim at all.
+func TestTailReadsWhatIsCited(t *testing.T) {
+	for _, green := range []bool{true, false} {
+		f := newFixture(t)
+		f.fill(10)
+		old := f.claim("A1", day.Add(-100*24*time.Hour))
+		old.Status = verify.Stale
+		f.fill(3000)
+		if green {
+			f.claim("A2", day)
+		}
+		f.write()
+		r := f.examine(verify.Options{Tail: true})
+		if r.Has("evidence-not-in-log") || r.From != 0 {
+			t.Errorf("with a green claim: %t; read from %d, found %+v", green, r.From, r.Findings)
+		}
+	}
+}
+
 // TestTail reads only what the claims need, of logs of every awkward size, and
 // still binds it to the root.
 func TestTail(t *testing.T) {
