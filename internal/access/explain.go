@@ -25,6 +25,8 @@ func (a *Access) Explain(s Subject, p Permission) text.Text {
 		return text.New("You may not %s: only staff of this service may.", doc)
 	case s.Role == RoleNone:
 		return text.New("You may not %s: you have no role here. With the role of %s or a higher one you could.", doc, least(g.Roles).Text())
+	case least(g.Roles) == Owner:
+		return text.New("You may not %s as %s: only an owner may.", doc, s.Role.Text())
 	}
 	return text.New("You may not %s as %s. With the role of %s or a higher one you could.", doc, s.Role.Text(), least(g.Roles).Text())
 }
