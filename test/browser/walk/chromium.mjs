@@ -22,14 +22,28 @@ export async function until(what, ask, patience = 30_000) {
 
 // Document evaluates expressions in a world of its own in a page.
 export class Document {
-  constructor(page) {
+  constructor(page, scripts) {
     this.page = page;
+    this.scripts = scripts;
+  }
+
+  // running lets timers run while something looks at a document in which no
+  // script may. The document was loaded without its scripts, and stays so.
+  async running(deed) {
+    this.cdp ??= await this.page.context().newCDPSession(this.page);
+    const disable = (value) => this.scripts || this.cdp.send("Emulation.setScriptExecutionDisabled", { value });
+    await disable(true); // what a session has not set it cannot take back
+    await disable(false);
+    try {
+      return await deed();
+    } finally {
+      await disable(true);
+    }
   }
 
   // world opens a fresh isolated world in the document that is shown now, after
   // evaluating a script in it, and returns a function that evaluates there.
   async world(script = "") {
-    this.cdp ??= await this.page.context().newCDPSession(this.page);
     const { frameTree } = await this.cdp.send("Page.getFrameTree");
     const { executionContextId } = await this.cdp.send("Page.createIsolatedWorld", { frameId: frameTree.frame.id, worldName: "looker" });
     const run = async (expression) => {

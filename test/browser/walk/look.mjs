@@ -28,7 +28,9 @@ export const tally = { pages: new Set(), looks: 0 };
 // look examines the page. The name is the one of its snapshot; snapshot: false
 // is for pages whose content depends on chance. screen names the screenshots
 // that are kept of it: "" (light), "-dark", "-narrow".
-export async function look(visitor, name, { snapshot = true, screen = [] } = {}) {
+export const look = (visitor, name, how) => visitor.document.running(() => examine(visitor, name, how));
+
+async function examine(visitor, name, { snapshot = true, screen = [] } = {}) {
   const { page } = visitor;
   const found = [];
   const run = await visitor.document.world(axe);

@@ -113,7 +113,7 @@ export async function change(v) {
   await look(v, "organisations", { screen: [""] });
   await v.go("/-/switch");
   await look(v, "switch");
-  await v.press(`Work in ${organisation}`);
+  await v.press(`Work there: ${organisation}`);
   await v.go("/-/org/");
   await v.is("/-/org/", organisation);
 }

@@ -11,7 +11,9 @@ export async function activity(v) {
   await v.go("/-/account/activity");
   await v.is("/-/account/activity", "Your activity");
   for (const sentence of [/signed in/, /tried to sign in/, /changed the password/, /set a new password/]) await v.says(sentence);
-  await look(v, "activity", { screen: ["", "-dark", "-narrow"] });
+  await look(v, v.scripts ? "activity" : "activity-plain", { // the two signed up in different ways
+    screen: ["", "-dark", "-narrow"],
+  });
   await v.page.getByRole("combobox", { name: "Show" }).selectOption({ label: "What failed or was refused" });
   await v.press("Filter");
   assert.match(v.where(), /show=refused/, "the address holds the filter");
@@ -22,8 +24,14 @@ export async function activity(v) {
   await look(v, "activity-none");
   await v.go("/-/account/activity?show=refused");
   await proof(v, v.page.getByRole("listitem").filter({ hasText: "tried to sign in" }).first());
+}
+
+// others reads what was done in the organisation, by names.
+export async function others(v, whom) {
   await v.go("/-/org/activity");
-  await v.says(/created the organisation/);
+  await v.is("/-/org/activity", "Activity");
+  await v.says(`${v.name} changed the role of ${whom.name} from viewer to member`);
+  await v.says(`${whom.name} joined as viewer, invited by ${v.name}`);
   await look(v, "activity-organisation");
 }
 

@@ -11,10 +11,11 @@ const used = new Set();
 const span = "(?:\\d+ (?:second|minute|hour|day|month|year)s?)";
 const volatile = [
   [/https:\/\/localhost:\d+/g, "ORIGIN"],
-  [/\b(acc|ten|ses|evt|inv|mai|req|job|evd|chg)_(?:…[0-9a-z]{6}|[0-9a-z]{26})/g, "$1_ID"],
-  [/\b[0-9a-f]{7}…[0-9a-f]{6}\b|\b[0-9a-f]{64}\b/g, "DIGEST"],
+  [/\b(acc|ten|ses|evt|inv|eml|req|job|evd|chg)_(?:…[0-9a-z]{6}|[0-9a-z]{26})/g, "$1_ID"],
+  [/\b[0-9a-f]{7}…[0-9a-f]{6}\b|\b[0-9a-f]{64}\b|\b[0-9a-f]{16}\b/g, "DIGEST"],
+  [/\/notes\/[A-Z2-7]{26}/g, "/notes/ID"],
   [/localhost\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+/g, "KEY"],
-  [/[A-Za-z0-9_-]{43}\b=?|[A-Za-z0-9+/]{43}=/g, "TOKEN"],
+  [/[A-Za-z0-9_-]{43}\b=?|[A-Za-z0-9+/]{43,}=*/g, "TOKEN"],
   [/\d{1,2} [A-Z][a-z]{2} \d{4}, \d\d:\d\d UTC|\d{1,2} [A-Z][a-z]+ \d{4}, \d\d:\d\d/g, "TIME"],
   [/\d{1,2} [A-Z][a-z]{2} \d{4}|\d{4}-\d\d-\d\d(?:T[\d:.]+Z)?/g, "DATE"],
   [new RegExp(`just now|${span} ago|in ${span}`, "g"), "TIME"],
@@ -24,9 +25,16 @@ const volatile = [
 // settle replaces what changes. A copy button exists only where scripts run:
 // without it the page must say the same, so that one snapshot holds both.
 export function settle(snapshot) {
+  snapshot = snapshot.replace(/\/url: .*/g, (line) => readable(line));
   for (const [pattern, word] of volatile) snapshot = snapshot.replace(pattern, word);
   const lines = snapshot.split("\n").filter((line) => !/^\s*- button "Copy"/.test(line));
   return lines.map((line) => line.replace(/(?<!level=|[A-Za-z])\d+(?:\.\d+)*(?![A-Za-z])/g, (n) => n === "127.0.0.1" ? n : "N")).join("\n") + "\n";
+}
+
+// readable undoes the escapes of an address within an address.
+function readable(address) {
+  const once = decodeURIComponent(address);
+  return once === address ? once : readable(once);
 }
 
 // compare returns what differs from the kept snapshot, as lines.
