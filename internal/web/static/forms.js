@@ -18,6 +18,9 @@ function submitted(event) {
     ask(form, event.submitter);
     return;
   }
+  // After the skip link the address ends in #main. The answer must not: what it
+  // points at would get the focus instead of the summary of what is wrong.
+  if (!form.hasAttribute("action")) form.action = location.pathname + location.search;
   form.dataset.sent = "";
   form.setAttribute("aria-busy", "true");
   event.submitter?.setAttribute("aria-disabled", "true");
