@@ -27,11 +27,15 @@ export class Document {
     this.scripts = scripts;
   }
 
+  // protocol is a session of the DevTools protocol with the page.
+  protocol() {
+    return this.session ??= this.page.context().newCDPSession(this.page);
+  }
+
   // running lets timers run while something looks at a document in which no
   // script may. The document was loaded without its scripts, and stays so.
   async running(deed) {
-    this.cdp ??= await this.page.context().newCDPSession(this.page);
-    const disable = (value) => this.scripts || this.cdp.send("Emulation.setScriptExecutionDisabled", { value });
+    const disable = async (value) => this.scripts || (await this.protocol()).send("Emulation.setScriptExecutionDisabled", { value });
     await disable(true); // what a session has not set it cannot take back
     await disable(false);
     try {
@@ -44,10 +48,11 @@ export class Document {
   // world opens a fresh isolated world in the document that is shown now, after
   // evaluating a script in it, and returns a function that evaluates there.
   async world(script = "") {
-    const { frameTree } = await this.cdp.send("Page.getFrameTree");
-    const { executionContextId } = await this.cdp.send("Page.createIsolatedWorld", { frameId: frameTree.frame.id, worldName: "looker" });
+    const cdp = await this.protocol();
+    const { frameTree } = await cdp.send("Page.getFrameTree");
+    const { executionContextId } = await cdp.send("Page.createIsolatedWorld", { frameId: frameTree.frame.id, worldName: "looker" });
     const run = async (expression) => {
-      const { result, exceptionDetails } = await this.cdp.send("Runtime.evaluate", {
+      const { result, exceptionDetails } = await cdp.send("Runtime.evaluate", {
         expression, contextId: executionContextId, awaitPromise: true, returnByValue: true,
       });
       if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);

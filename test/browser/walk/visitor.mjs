@@ -26,6 +26,7 @@ export class Visitor {
   watch() {
     const complain = (what) => this.complaints.push(`${this.name} at ${this.where()}: ${what}`);
     this.page.on("console", (m) => {
+      if (m.type() !== "error" && m.type() !== "warning") return;
       const refused = /the server responded with a status of (\d+)/.exec(m.text());
       if (refused && this.expected.has(Number(refused[1]))) return;
       complain(`${m.type()} on the console: ${m.text()}`);
