@@ -146,32 +146,12 @@ func (in *Installation) openLog(_ context.Context, _ options) (err error) {
 	if err != nil {
 		return err
 	}
-	grants, err := in.grants()
+	grants, err := grantsOf(in.set, in.parts)
 	if err != nil {
 		return err
 	}
 	in.access, err = access.New(in.db, grants, tenant.Roles{}, in.audit, in.now)
 	return err
-}
-
-// grants are the permissions of the parts and those of the application.
-func (in *Installation) grants() ([]access.Grant, error) {
-	names := map[string][]string{}
-	for _, p := range in.set.permissions {
-		if _, twice := names[p.Name]; twice {
-			return nil, invalid("permission", "The permission %q stands twice in the configuration.", p.Name)
-		}
-		names[p.Name] = p.Roles
-	}
-	var reserved []string
-	for _, p := range in.parts {
-		reserved = append(reserved, p.Name)
-	}
-	own, err := access.Application(names, reserved...)
-	if err != nil {
-		return nil, fault.Wrap(err, fault.Invalid, "app.permission", "The permissions of the configuration cannot be used: %v.", err)
-	}
-	return append(part.All(in.parts, func(p part.Part) []access.Grant { return p.Permissions }), own...), nil
 }
 
 func (in *Installation) openPeople(ctx context.Context, o options) (err error) {
@@ -301,7 +281,7 @@ func (in *Installation) refused(r *web.Request, denied *fault.Error) error {
 func (in *Installation) BackupSource() backup.Source {
 	return backup.Source{
 		DB: in.db, Ring: in.ring, Keys: in.keys, Root: in.root, Log: in.audit,
-		Build: version, Now: in.now, Slog: in.log, DatabaseKey: databaseRef,
+		Build: version, Now: in.now, Slog: in.log, DatabaseKey: databaseRef, Config: filepath.Join(in.set.Data, "troth.toml"),
 	}
 }
 

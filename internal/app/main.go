@@ -22,6 +22,7 @@ import (
 
 	"troth/internal/cli"
 	"troth/internal/config"
+	"troth/internal/fault"
 	"troth/internal/part"
 )
 
@@ -149,7 +150,7 @@ func runConfigCheck(_ context.Context, env *cli.Env, _ []string) error {
 	}
 	path := file(env.Config, env.DataDir)
 	if path == "" {
-		path = "no file, so the defaults"
+		return fault.New(fault.NotFound, "app.no_config", "There is no troth.toml in %s. “troth init --data %s” makes an installation there.", env.DataDir, env.DataDir)
 	}
 	answer := struct {
 		File        string `json:"file"`
@@ -165,6 +166,9 @@ func runConfigExplain(_ context.Context, env *cli.Env, _ []string) error {
 	set, err := settingsFor(env, nil)
 	if err != nil {
 		return err
+	}
+	if env.JSON {
+		return env.Print(config.Describe(set.sections()...), nil)
 	}
 	return config.Explain(env.Stdout, nil, set.sections()...)
 }

@@ -28,6 +28,9 @@ func serve(ctx context.Context, env *cli.Env, in *Installation) error {
 	if err != nil {
 		return err
 	}
+	if err := in.set.remember(); err != nil {
+		return fmt.Errorf("writing down the address for other commands: %w", err)
+	}
 	return in.run(ctx, listeners, func(ctx context.Context) { in.announce(ctx, env.Stderr) })
 }
 
@@ -169,7 +172,11 @@ func (in *Installation) announce(ctx context.Context, w io.Writer) {
 	if site.Environment == development && !in.set.mail.Configured() {
 		fmt.Fprintf(&b, "  mail         %s/-/dev/mail\n", site.Origin)
 	}
-	fmt.Fprintf(&b, "  verify       troth verify %s --ca %s --key %s\n", site.Origin, in.authorityPath(), in.audit.VKey())
+	ca := ""
+	if path := in.set.authority(); path != "" {
+		ca = " --ca " + path
+	}
+	fmt.Fprintf(&b, "  verify       troth verify %s%s --key %s\n", site.Origin, ca, in.audit.VKey())
 	link, needed, err := in.accounts.FirstOwnerLink(ctx)
 	switch {
 	case err != nil:

@@ -1,6 +1,10 @@
 package app
 
 import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"net"
 	"net/netip"
 	"net/url"
 	"os"
@@ -106,9 +110,10 @@ func (s *Settings) sections() []config.Section {
 	)
 }
 
-// load reads the file (if there is one) and the environment, lets the flags
-// change them, and checks all.
-func (s *Settings) load(file string, environ []string, change func(*Settings)) error {
+// load reads the file (if there is one) and the environment, lets the flags of
+// serve change them, and checks all. Without flags, what serve was told last by
+// its flags holds where the configuration says nothing.
+func (s *Settings) load(file string, environ []string, flags func(*Settings)) error {
 	probe := defaults(s.Data) // the environment decides some defaults, so it is read first
 	if err := config.Load(file, environ, probe.sections()...); err != nil {
 		return err
@@ -117,21 +122,62 @@ func (s *Settings) load(file string, environ []string, change func(*Settings)) e
 	if err := config.Load(file, environ, s.sections()...); err != nil {
 		return err
 	}
-	if change != nil {
-		change(s)
+	if flags != nil {
+		flags(s)
 		if err := s.checkSite(); err != nil {
 			return err
 		}
+	} else if err := s.recall(); err != nil {
+		return err
 	}
-	if s.site.Origin == "" {
-		_, port, _ := strings.Cut(s.site.Listen, ":")
-		if i := strings.LastIndexByte(s.site.Listen, ':'); i >= 0 {
-			port = s.site.Listen[i+1:]
+	if s.site.Origin == "" && s.site.Environment != production {
+		if _, port, err := net.SplitHostPort(s.site.Listen); err == nil {
+			s.site.Origin = "https://localhost:" + port
 		}
-		s.site.Origin = "https://localhost:" + port
 	}
 	s.site.Origin = strings.TrimSuffix(s.site.Origin, "/")
-	return s.checkProduction()
+	if err := s.checkProduction(); err != nil {
+		return err
+	}
+	return s.checkWhole()
+}
+
+// served is where the front door stood when serve ran last. The other commands
+// read it, so that they speak of the same address when it was given by a flag.
+type served struct {
+	Origin   string `json:"origin"`
+	Listen   string `json:"listen"`
+	Upstream string `json:"upstream"`
+}
+
+func (s *Settings) servedPath() string { return filepath.Join(s.Data, "served.json") }
+
+// remember writes down where the front door stands.
+func (s *Settings) remember() error {
+	b, err := json.Marshal(served{s.site.Origin, s.site.Listen, s.site.Upstream})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(s.servedPath(), append(b, '\n'), 0o600)
+}
+
+func (s *Settings) recall() error {
+	b, err := os.ReadFile(s.servedPath())
+	if errors.Is(err, fs.ErrNotExist) || s.site.Origin != "" {
+		return nil
+	}
+	var last served
+	if err == nil {
+		err = json.Unmarshal(b, &last)
+	}
+	if err != nil {
+		return fault.Wrap(err, fault.Invalid, "app.served", "The file %s, in which serve keeps its address, cannot be read. Remove it.", s.servedPath())
+	}
+	s.site.Origin, s.site.Listen = last.Origin, last.Listen
+	if s.site.Upstream == "" {
+		s.site.Upstream = last.Upstream
+	}
+	return nil
 }
 
 // adapt sets the defaults that differ by environment: signing up is open where
@@ -154,40 +200,6 @@ func file(named, data string) string {
 		return ""
 	}
 	return path
-}
-
-func (s *Settings) checkSite() error {
-	if s.site.Environment != development && s.site.Environment != production {
-		return invalid("environment", "environment is %q; choose development or production.", s.site.Environment)
-	}
-	if _, err := s.upstream(); err != nil {
-		return err
-	}
-	_, err := s.trusted()
-	return err
-}
-
-func (s *Settings) checkTLS() error {
-	if (s.tls.CertificateFile == "") != (s.tls.KeyFile == "") {
-		return invalid("tls.key_file", "tls.certificate_file and tls.key_file belong together: set both, or neither.")
-	}
-	return nil
-}
-
-// checkProduction refuses what is good enough only for trying out.
-func (s *Settings) checkProduction() error {
-	if s.site.Environment != production {
-		return nil
-	}
-	switch root := s.rootDir(); {
-	case s.tls.CertificateFile == "":
-		return invalid("tls.certificate_file", "In production Troth needs a certificate that browsers trust: set tls.certificate_file and tls.key_file. The local authority is for development.")
-	case !s.mail.Configured():
-		return invalid("mail.host", "In production Troth needs an SMTP server for confirmations and invitations: set mail.host and mail.from. The mail page is for development.")
-	case within(root, s.Data):
-		return invalid("keys.root", "In production the root key must lie outside of the data directory, so that a copy of the data opens nothing: set keys.root to a directory elsewhere, such as /etc/troth/root, and move the files of %s there.", root)
-	}
-	return nil
 }
 
 func (s *Settings) rootDir() string {
@@ -274,8 +286,4 @@ func (s *Settings) storeURL() (string, error) {
 
 func (s *Settings) keyringURL() (string, error) {
 	return secretURL("keys.keyring_url_file", s.keys.KeyringURL, s.keys.KeyringURLFile, "sqlite:"+filepath.Join(s.Data, "keyring.db"))
-}
-
-func invalid(key, format string, args ...any) error {
-	return fault.New(fault.Invalid, "app.setting", format, args...).On(key)
 }

@@ -2,7 +2,7 @@
 //
 // A backup has two halves, data and keyring, which belong in different places:
 //
-//	DIR/troth-20261121T213000Z/data/MANIFEST.json  troth.db
+//	DIR/troth-20261121T213000Z/data/MANIFEST.json  troth.db  troth.toml
 //	DIR/troth-20261121T213000Z/keyring/MANIFEST.json  keyring.jsonl
 //
 // Neither half has a key in the clear. The data half is an SQLite file encrypted
@@ -26,8 +26,8 @@
 // When it is older than the checkpoint that was published last, and that is
 // given to the command, package audit opens a new epoch in it, openly.
 //
-// It is no archive of the configuration, of certificates in files or of the
-// application's own data. Copying the database files of a running service
+// It is no archive of certificates and secrets in files, nor of the application's
+// own data. Copying the database files of a running service
 // instead is unsafe. NIST SP 800-53r5 CP-9, CP-9(8), CP-10.
 package backup
 
@@ -56,6 +56,7 @@ const (
 // The files in them.
 const (
 	databaseFile = "troth.db"
+	configFile   = "troth.toml"
 	ringFile     = "keyring.jsonl"
 )
 
@@ -80,6 +81,7 @@ type Source struct {
 	Slog  *slog.Logger
 
 	DatabaseKey keys.Ref // of the embedded database
+	Config      string   // the configuration file, which holds no secrets; "" or absent: none is copied
 }
 
 // Progress is told how much of a step is done; the unit is the step's own.

@@ -118,7 +118,9 @@ func (t Target) fill(ctx context.Context, r Result, ringDir string, progress Pro
 		return fmt.Errorf("restoring the keyring: %w", err)
 	}
 	k := keys.New(t.Root, ring, t.Now)
-	if err := k.Health(ctx); err != nil {
+	if err := k.Health(ctx); errors.Is(err, keys.ErrNoEpoch) || errors.Is(err, keys.ErrAltered) {
+		return fault.Wrap(err, fault.Invalid, "backup.root", "The root key here does not open the keyring of this backup. Put the files of the root key there that the installation had when the backup was taken.")
+	} else if err != nil {
 		return fmt.Errorf("opening the restored keyring with the root key: %w", err)
 	}
 	key, err := k.Secret(ctx, t.DatabaseKey)

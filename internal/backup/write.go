@@ -76,7 +76,13 @@ func (s Source) write(ctx context.Context, dir string, at time.Time, progress Pr
 	if err := s.copyRing(ctx, filepath.Join(dir, ringHalf, ringFile), progress); err != nil {
 		return m, fmt.Errorf("copying the keyring: %w", err)
 	}
-	for _, f := range []verify.BackupFile{{Half: dataHalf, Name: databaseFile}, {Half: ringHalf, Name: ringFile}} {
+	files := []verify.BackupFile{{Half: dataHalf, Name: databaseFile}, {Half: ringHalf, Name: ringFile}}
+	if copied, err := copyConfig(s.Config, filepath.Join(dir, dataHalf, configFile)); err != nil {
+		return m, fmt.Errorf("copying the configuration: %w", err)
+	} else if copied {
+		files = append(files, verify.BackupFile{Half: dataHalf, Name: configFile})
+	}
+	for _, f := range files {
 		if f.Size, f.SHA256, err = digest(filepath.Join(dir, f.Half, f.Name)); err != nil {
 			return m, err
 		}
@@ -134,6 +140,31 @@ func (s Source) copyRing(ctx context.Context, path string, progress Progress) er
 			progress("copying the keyring", done, max(done, total))
 		}
 	})
+}
+
+// copyConfig copies the configuration if there is a file of it.
+func copyConfig(from, to string) (copied bool, err error) {
+	b, err := os.ReadFile(from)
+	if from == "" || errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, writeFile(to, func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	})
+}
+
+// RestoreConfig puts the configuration of a backup into a data directory that
+// has none, and reports whether it did. The backup was examined before.
+func RestoreConfig(r Result, data string) (bool, error) {
+	to := filepath.Join(data, configFile)
+	if _, err := os.Lstat(to); err == nil {
+		return false, nil
+	}
+	return copyConfig(filepath.Join(r.Dir, dataHalf, configFile), to)
 }
 
 // writeFile writes a new file, durably, for its owner only.

@@ -199,7 +199,8 @@ func explainError(name string, err error) error {
 	if errors.As(err, &bad) {
 		row, _ := bad.Position()
 		key := strings.Join(bad.Key(), ".")
-		return fault.Wrap(err, fault.Invalid, "config.bad_value", "%s, line %d: the value of %q cannot be read: %s.", name, row, key, strings.TrimPrefix(bad.Error(), "toml: ")).On(key)
+		what, _, _ := strings.Cut(strings.TrimPrefix(bad.Error(), "toml: "), " into ") // what follows is a Go type
+		return fault.Wrap(err, fault.Invalid, "config.bad_value", "%s, line %d: the value of %q cannot be read: %s. Run “troth config explain” for all keys.", name, row, key, what).On(key)
 	}
 	return fault.Wrap(err, fault.Invalid, "config.unreadable", "%s cannot be read as TOML: %v.", name, err)
 }

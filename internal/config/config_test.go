@@ -102,6 +102,29 @@ func TestLoadRefusesWithPlaceAndRemedy(t *testing.T) {
 	}
 }
 
+func TestAWrongTypeIsToldWithoutGoTypes(t *testing.T) {
+	a := defaults()
+	err := config.Decode("troth.toml", []byte("upstream = 12\n"), a.sections()...)
+	if f := fault.As(err); f == nil || strings.Contains(f.Message.String(), "struct") || !strings.Contains(f.Message.String(), "line 1") {
+		t.Errorf("got %v", fault.As(err).Message)
+	}
+}
+
+func TestDescribeListsEveryKey(t *testing.T) {
+	a := defaults()
+	a.routes = []route{{"/hooks/", "public"}}
+	found := map[string]config.Key{}
+	for _, k := range config.Describe(a.sections()...) {
+		found[k.Name] = k
+	}
+	if k := found["session.idle"]; k.Variable != "TROTH_SESSION_IDLE" || k.Doc == "" || k.Value != config.Duration(12*time.Hour) {
+		t.Errorf("session.idle is %+v", k)
+	}
+	if k := found["route[].path"]; k.Variable != "" || len(k.Value.([]any)) != 1 {
+		t.Errorf("route[].path is %+v", k)
+	}
+}
+
 func TestAFileWithAnErrorChangesNothing(t *testing.T) {
 	a := defaults()
 	if err := config.Decode("x", []byte("[session]\nlimit = 7\nidle = \"soon\"\n"), a.sections()...); err == nil {

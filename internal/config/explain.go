@@ -58,6 +58,42 @@ func explainSection(w io.Writer, set map[string]bool, s Section) error {
 	return nil
 }
 
+// Key is one key as [Describe] lists it.
+type Key struct {
+	Name     string `json:"key"` // "session.idle"; "route[].path" in [[route]]
+	Doc      string `json:"doc"`
+	Variable string `json:"variable,omitempty"` // of the environment; none for [[arrays]]
+	Value    any    `json:"value"`              // at present
+}
+
+// Describe lists all keys with their sentences and present values.
+func Describe(sections ...Section) []Key {
+	var keys []Key
+	for _, s := range sections {
+		v := reflect.ValueOf(s.Value).Elem()
+		if v.Kind() == reflect.Slice {
+			for i := range v.Type().Elem().NumField() {
+				f := v.Type().Elem().Field(i)
+				var values []any
+				for row := range v.Len() {
+					values = append(values, v.Index(row).Field(i).Interface())
+				}
+				keys = append(keys, Key{Name: s.Name + "[]." + keyOf(f), Doc: f.Tag.Get("doc"), Value: values})
+			}
+			continue
+		}
+		for i := range v.NumField() {
+			f := v.Type().Field(i)
+			name := keyOf(f)
+			if s.Name != "" {
+				name = s.Name + "." + name
+			}
+			keys = append(keys, Key{name, f.Tag.Get("doc"), envName(s.Name, keyOf(f)), v.Field(i).Interface()})
+		}
+	}
+	return keys
+}
+
 // explainArray writes the present tables, or one commented example.
 func explainArray(w io.Writer, set map[string]bool, s Section, v reflect.Value) error {
 	mark, rows := "", v

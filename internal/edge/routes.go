@@ -45,6 +45,13 @@ type table struct {
 	rest    *rule
 }
 
+// CheckRoutes reports what is wrong with routes, as New would. known says which
+// permissions exist.
+func CheckRoutes(routes []AppRoute, known func(permission string) bool) error {
+	_, err := newTable(routes, known)
+	return err
+}
+
 // newTable compiles routes. known says which permissions exist.
 func newTable(routes []AppRoute, known func(permission string) bool) (*table, error) {
 	t := &table{byPath: map[string]*rule{}, exact: map[string]*rule{},

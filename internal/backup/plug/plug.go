@@ -169,11 +169,18 @@ func (p plug) restore(ctx context.Context, env *cli.Env, args []string) error {
 	if err := keep(place.Published, published); err != nil {
 		return err
 	}
+	configured, err := backup.RestoreConfig(r, place.Data)
+	if err != nil {
+		return fmt.Errorf("restoring the configuration: %w", err)
+	}
 	if err := place.Record(ctx, r); err != nil {
 		return fmt.Errorf("recording the restoration in the log: %w", err)
 	}
 	return env.Print(answer{r, r.Bytes()}, func(t *cli.Table) {
 		t.Line("The backup of %s is restored to %s.", r.Manifest.TakenAt.Format(time.RFC3339), place.Data)
+		if configured {
+			t.Line("Its configuration came with it: %s.", filepath.Join(place.Data, "troth.toml"))
+		}
 		t.Line("Start it with: troth serve --data %s. What happened after the backup is lost.", place.Data)
 	})
 }
