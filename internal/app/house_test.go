@@ -33,6 +33,7 @@ import (
 type clock struct {
 	mu    sync.Mutex
 	ahead time.Duration
+	leapt time.Time // when, in real time
 }
 
 func (c *clock) now() time.Time {
@@ -45,6 +46,37 @@ func (c *clock) jump(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ahead += d
+	c.leapt = time.Now()
+}
+
+// justLeapt reports whether a leap can still look like a standstill.
+func (c *clock) justLeapt() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Since(c.leapt) < time.Second
+}
+
+// across sends a request again that met a door which took a leap of the clock
+// for a log that stood still: it was refused before anything was done.
+type across struct {
+	http.RoundTripper
+	h *house
+}
+
+func (a across) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := a.RoundTripper.RoundTrip(r)
+	if err != nil || resp.StatusCode != http.StatusServiceUnavailable || !a.h.clock.justLeapt() {
+		return resp, err
+	}
+	resp.Body.Close()
+	a.h.steady()
+	again := r.Clone(r.Context())
+	if r.GetBody != nil {
+		if again.Body, err = r.GetBody(); err != nil {
+			return nil, err
+		}
+	}
+	return a.RoundTripper.RoundTrip(again)
 }
 
 // cheap hashes passwords in no time. It stores none.
@@ -231,8 +263,10 @@ func (h *house) bench() trust.Bench {
 	inner := b.Client
 	b.Client = func(from netip.Addr) *http.Client {
 		c := inner(from)
-		c.Transport.(*http.Transport).TLSClientConfig.Time = h.clock.now
-		h.t.Cleanup(c.CloseIdleConnections)
+		inner := c.Transport.(*http.Transport)
+		inner.TLSClientConfig.Time = h.clock.now
+		h.t.Cleanup(inner.CloseIdleConnections)
+		c.Transport = across{inner, h}
 		return c
 	}
 	return trust.Standalone(b)
