@@ -131,6 +131,7 @@ type house struct {
 	clock *clock
 	log   *captured
 	o     options
+	wire  bool // a real listener too
 	halt  func() error
 }
 
@@ -182,9 +183,15 @@ func (h *house) serve() {
 	if h.in, err = open(h.t.Context(), h.set, h.o); err != nil {
 		h.t.Fatal(err)
 	}
+	var listeners []net.Listener
+	if h.wire {
+		if listeners, err = h.in.listen(); err != nil {
+			h.t.Fatal(err)
+		}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended, ready := make(chan error, 1), make(chan struct{})
-	go func() { ended <- h.in.run(ctx, nil, func(context.Context) { close(ready) }) }()
+	go func() { ended <- h.in.run(ctx, listeners, func(context.Context) { close(ready) }) }()
 	var once sync.Once
 	h.halt = func() (err error) {
 		once.Do(func() {
