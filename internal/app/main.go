@@ -122,6 +122,7 @@ func runServe(ctx context.Context, env *cli.Env, _ []string) error {
 	if err != nil {
 		return err
 	}
+	pace(int64(set.account.PasswordMemory) << 20)
 	return errors.Join(serve(ctx, env, in), in.Close())
 }
 
