@@ -27,6 +27,10 @@ import (
 // maxOwners bounds the sections of a segment, below verify.MaxSections.
 const maxOwners = 1000
 
+// usualLine is about what a line takes, so that a section is not copied while it
+// grows.
+const usualLine = 384
+
 // segmented are lines cut into what each key covers.
 type segmented struct {
 	lines   int
@@ -63,6 +67,10 @@ type segmentOrigin struct {
 // segment cuts as many of the lines as have room.
 func segment(lines []AccessLine) segmented {
 	s := segmented{tenants: map[id.Tenant][]byte{}, people: map[id.Account]map[origin][]int{}}
+	count := map[id.Tenant]int{}
+	for i := range lines {
+		count[lines[i].Tenant]++
+	}
 	for i := range lines {
 		line := &lines[i]
 		if len(s.tenants)+len(s.people) >= maxOwners {
@@ -71,7 +79,7 @@ func segment(lines []AccessLine) segmented {
 		tenant := cmp.Or(line.Tenant, id.Platform)
 		b := s.tenants[tenant]
 		if b == nil {
-			b = append(make([]byte, 0, 1024), '[')
+			b = append(make([]byte, 0, count[line.Tenant]*usualLine+2), '[')
 		} else {
 			b = append(b, ',')
 		}
