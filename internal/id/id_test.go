@@ -32,6 +32,17 @@ func TestIdentifiersSortByTime(t *testing.T) {
 	}
 }
 
+func TestIdentifiersOfOneMillisecondSort(t *testing.T) {
+	at := time.UnixMilli(1_795_000_000_000)
+	for range 50 {
+		for _, later := range []time.Duration{250 * time.Nanosecond, time.Microsecond, 999 * time.Microsecond} {
+			if a, b := id.New[id.Event](at), id.New[id.Event](at.Add(later)); a >= b {
+				t.Fatalf("%s was made %s before %s and sorts after it", a, later, b)
+			}
+		}
+	}
+}
+
 func TestPlatformIsATenant(t *testing.T) {
 	if got, err := id.Parse[id.Tenant](string(id.Platform)); err != nil || got != id.Platform {
 		t.Errorf("%q: %v", got, err)
