@@ -66,7 +66,7 @@ class Typist {
 }
 
 export async function keyboard(browser, origin, who) {
-  const v = await Visitor.open(browser, origin, { ...who, name: "Ada, who has no mouse" });
+  const v = await Visitor.open(browser, origin, { ...who, name: "Ada, who has no mouse", scripts: true });
   const by = new Typist(v);
   try {
     await signingIn(v, by);

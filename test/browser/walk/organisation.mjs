@@ -41,7 +41,7 @@ export async function found(v, whom) {
   await v.page.getByLabel("Viewer").check();
   await v.press("Send the invitation");
   await v.is("/-/org/people", "People");
-  await look(v, "people-invited", { screen: [""] });
+  await look(v, "people-invited");
   await note(v, "Engine", "The engine weaves algebraic patterns.");
 }
 
@@ -63,7 +63,7 @@ export async function join(v, by) {
   await v.is("/-/org/", organisation);
   await look(v, "organisation-viewer");
   await v.go("/-/org/roles");
-  await look(v, "roles", { screen: ["", "-narrow"] });
+  await look(v, "roles", { screen: [""] });
 }
 
 // obey changes what somebody may do while they work: the very next request
@@ -110,7 +110,7 @@ export async function change(v) {
   await tenants.locator("summary").click();
   await v.press(/Personal/, tenants);
   await v.is("/-/org/", "Organisations");
-  await look(v, "organisations", { screen: [""] });
+  await look(v, "organisations");
   await v.go("/-/switch");
   await look(v, "switch");
   await v.press(`Work there: ${organisation}`);

@@ -15,7 +15,8 @@ const volatile = [
   [/\b[0-9a-f]{7}…[0-9a-f]{6}\b|\b[0-9a-f]{64}\b|\b[0-9a-f]{16}\b/g, "DIGEST"],
   [/\/notes\/[A-Z2-7]{26}/g, "/notes/ID"],
   [/localhost\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+/g, "KEY"],
-  [/[A-Za-z0-9_-]{43}\b=?|[A-Za-z0-9+/]{43,}=*/g, "TOKEN"],
+  [/(?<=\/(?:admission|confirm|invitations|reset)\/)[A-Za-z0-9_-]{43}/g, "TOKEN"],
+  [/[A-Za-z0-9+/]{43,}=*/g, "TOKEN"], // in a checkpoint
   [/\d{1,2} [A-Z][a-z]{2} \d{4}, \d\d:\d\d UTC|\d{1,2} [A-Z][a-z]+ \d{4}, \d\d:\d\d/g, "TIME"],
   [/\d{1,2} [A-Z][a-z]{2} \d{4}|\d{4}-\d\d-\d\d(?:T[\d:.]+Z)?/g, "DATE"],
   [new RegExp(`just now|${span} ago|in ${span}`, "g"), "TIME"],
