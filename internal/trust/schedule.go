@@ -9,8 +9,12 @@ import (
 	"troth/internal/store"
 )
 
-// retry is how soon a check that failed or could not be exercised runs again.
-const retry = 5 * time.Minute
+// A check that failed runs again soon, to see whether it still does; one that
+// could not be exercised says nothing yet, so it is tried again sooner.
+const (
+	retryFailed  = 5 * time.Minute
+	retryUntried = 30 * time.Second
+)
 
 // dueAt is when a check is next to run.
 func (t *Trust) dueAt(tx *store.Tx, c Claim, k Check) (time.Time, error) {
@@ -25,8 +29,10 @@ func (t *Trust) dueAt(tx *store.Tx, c Claim, k Check) (time.Time, error) {
 		return at.Add(k.Earliest), err
 	case changed:
 		return r.finishedAt, nil
+	case r.err != "":
+		return r.finishedAt.Add(min(retryUntried, k.Period)), nil
 	case !r.passed:
-		return r.finishedAt.Add(min(retry, k.Period)), nil
+		return r.finishedAt.Add(min(retryFailed, k.Period)), nil
 	}
 	return r.finishedAt.Add(k.Period), nil
 }
