@@ -33,8 +33,13 @@
 // is proven by the log. WAL, synchronous=FULL, secure_delete. One process at a
 // time writes; within a process one writer takes turns, first come first
 // served, and commits a whole batch at once, each turn in a savepoint of its
-// own. Other processes (the commands of the same program) may read and write
-// meanwhile. Never copy the files: [DB.BackupTo] does it while it is in use.
+// own. Other processes (the commands of the same program, or a second server
+// on the same machine) may read and write meanwhile. Never copy the files:
+// [DB.BackupTo] does it while it is in use.
+//
+// Nothing is committed once one of the files was removed or replaced while it
+// is open, and [DB.Ping] says so. After a commit that the disk did not take,
+// Ping answers well again only when a change could be stored.
 //
 // # Postgres
 //

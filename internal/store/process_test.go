@@ -30,6 +30,8 @@ func TestMain(m *testing.M) {
 		childWriter()
 	case "command":
 		childCommand()
+	case "full":
+		childFull()
 	case "migrate":
 		childOpen().Close()
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
@@ -34,6 +35,8 @@ type sqliteDB struct {
 	readers *sql.DB
 	aside   *sql.DB // for what must not wait in the writer's queue
 	writer  *writer
+	files   present
+	sick    atomic.Bool // the last change that was to be stored was not: see ping
 }
 
 // openSQLite opens or creates the file. Without a key it is a plain file: only
@@ -50,6 +53,10 @@ func openSQLite(ctx context.Context, db *DB, path string) (*sqliteDB, error) {
 	}
 	if s.writer, err = s.openWriter(ctx); err != nil {
 		return nil, s.refusal(err)
+	}
+	if s.files, err = look(abs); err != nil {
+		s.writer.close()
+		return nil, err
 	}
 	n := db.opts.Readers
 	if n <= 0 {
@@ -229,13 +236,6 @@ func (s *sqliteDB) size(context.Context) (n int64, err error) {
 		}
 	}
 	return n, nil
-}
-
-func (s *sqliteDB) ping(ctx context.Context) error {
-	return s.read(ctx, func(tx *Tx) error {
-		var n int
-		return tx.QueryRow("SELECT count(*) FROM sqlite_master").Scan(&n)
-	})
 }
 
 func (s *sqliteDB) close() error {

@@ -10,8 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/ncruces/go-sqlite3"
-
 	"troth/internal/fault"
 )
 
@@ -113,6 +111,9 @@ func (w *writer) write(ctx context.Context, fn func(*Tx) error) error {
 		}
 		return injected.before()
 	})
+	if broken(t.err) {
+		return w.s.unkept(t.err)
+	}
 	if t.err != nil {
 		return t.err
 	}
@@ -199,7 +200,7 @@ func (w *writer) pause() {
 // tells each what came of it. Its error is for the operator.
 func (w *writer) batch(first *turn) error {
 	if err := w.exec("BEGIN IMMEDIATE"); err != nil {
-		first.start <- unavailable(w.s.refusal(err))
+		first.start <- w.s.unkept(w.s.refusal(err))
 		return err
 	}
 	var members []*turn
@@ -218,6 +219,10 @@ func (w *writer) batch(first *turn) error {
 	w.last = size
 	if len(members) == 0 {
 		return w.exec("ROLLBACK")
+	}
+	// Looked at last: what is acknowledged is in the file at the path.
+	if err := w.s.files.check(); err != nil {
+		return w.giveUp(members, err)
 	}
 	if err := w.exec("COMMIT"); err != nil {
 		return w.giveUp(members, err)
@@ -286,10 +291,7 @@ func (w *writer) giveUp(members []*turn, err error) error {
 	if !w.raw.Raw().GetAutocommit() {
 		err = errors.Join(err, w.exec("ROLLBACK"))
 	}
-	told := unavailable(err)
-	if errors.Is(err, sqlite3.FULL) {
-		told = fault.Wrap(err, fault.Unavailable, "store.disk_full", "The disk is full, so nothing can be stored.")
-	}
+	told := w.s.unkept(err)
 	for _, t := range members {
 		t.done <- told
 	}
