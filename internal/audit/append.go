@@ -133,7 +133,7 @@ func split(e *Event) (core, map[string]personal) {
 	}
 	people[sectionOf(e.Actor.Account)] = actor
 	for i, t := range e.Targets {
-		ct := coreTarget{Kind: t.Kind, ID: t.ID, Person: t.Person, Label: t.Label}
+		ct := coreTarget(t)
 		if t.Person != "" && t.Label != "" {
 			ct.Label = ""
 			p := people[sectionOf(t.Person)]

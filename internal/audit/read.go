@@ -276,7 +276,7 @@ func (o opened) fill(e *Entry) {
 		}
 	}
 	for i, t := range c.Targets {
-		target := Target{Kind: t.Kind, ID: t.ID, Person: t.Person, Label: t.Label}
+		target := Target(t)
 		if p := o.people[sectionOf(t.Person)]; t.Person != "" && p != nil {
 			target.Label = p.Labels[i]
 		}

@@ -141,7 +141,7 @@ func (v *verifier) load(ctx context.Context, now time.Time) error {
 	}
 	set.Keys = slices.DeleteFunc(set.Keys, func(k jose.JSONWebKey) bool { return !k.IsPublic() || !k.Valid() })
 	if len(set.Keys) == 0 {
-		return errors.New("Troth publishes no keys")
+		return errors.New("there are no keys at the address of Troth's keys")
 	}
 	v.keys, v.until = set, now.Add(keysFor)
 	return nil

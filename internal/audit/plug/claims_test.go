@@ -71,7 +71,10 @@ func (d *door) serve(w http.ResponseWriter, r *http.Request, ip netip.Addr) {
 			e.Type, e.Actor = signInFailed, audit.Actor{Kind: audit.KindStranger}
 			e.Targets = []audit.Target{{Kind: "account", Person: d.h.ada}}
 			if d.forgets != "refusals" {
-				err = d.h.log.Refused(r.Context(), e)
+				if err := d.h.log.Refused(r.Context(), e); err != nil {
+					http.Error(w, err.Error(), http.StatusInternalServerError)
+					return
+				}
 			}
 			w.WriteHeader(http.StatusUnprocessableEntity)
 			return

@@ -117,10 +117,12 @@ func (h *house) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if err == nil {
 			plain, err = h.keys.Open(r.Context(), place, sealed, ref)
 		}
-		if !h.deaf {
-			w.Write(plain)
+		if err == nil {
+			if !h.deaf {
+				w.Write(plain)
+			}
+			return
 		}
-		return
 	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
