@@ -119,6 +119,8 @@ func start() (dir string, err error) {
 }
 
 // alive is the script's input: it ends with this process.
+//
+//lint:ignore U1000 holding it is its use: collected, it would be closed
 var alive io.Closer
 
 // ready waits until the server answers.
