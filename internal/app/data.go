@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
 	"troth/internal/edge"
 	"troth/internal/fault"
@@ -38,34 +36,36 @@ type faults struct {
 }
 
 // openData opens root, keyring and database, in this order, and changes no
-// schema.
-func openData(ctx context.Context, s *Settings, now func() time.Time, f faults) (*data, error) {
+// schema. What belongs together and is not there together it refuses.
+func openData(ctx context.Context, s *Settings, o options) (*data, error) {
 	d := &data{}
 	var err error
 	if d.root, err = keys.OpenRoot(s.rootDir()); err != nil {
 		return nil, err
 	}
-	url, err := s.keyringURL()
+	at, err := s.places()
 	if err != nil {
 		return nil, err
 	}
-	if d.ring, err = store.OpenRingWith(ctx, store.Options{URL: url, Now: now, Fault: f.ring}); err != nil {
+	if err := at.ringBelongs(); err != nil {
+		return nil, err
+	}
+	if d.ring, err = store.OpenRingWith(ctx, store.Options{URL: at.ringURL, Now: o.now, Log: o.log, Fault: o.faults.ring}); err != nil {
 		return nil, err
 	}
 	var root keys.Root = d.root
-	if f.root != nil {
-		root = f.root(root)
+	if o.faults.root != nil {
+		root = o.faults.root(root)
 	}
-	d.keys = keys.New(root, d.ring, now)
-	if err := d.openStore(ctx, s, now, f); err != nil {
+	d.keys = keys.New(root, d.ring, o.now)
+	if err := d.openStore(ctx, at, o); err != nil {
 		return nil, errors.Join(err, d.ring.Close())
 	}
 	return d, nil
 }
 
-func (d *data) openStore(ctx context.Context, s *Settings, now func() time.Time, f faults) error {
-	url, err := s.storeURL()
-	if err != nil {
+func (d *data) openStore(ctx context.Context, at places, o options) error {
+	if err := at.storeBelongs(ctx, d.keys); err != nil {
 		return err
 	}
 	if err := d.keys.Create(ctx, databaseRef, databaseKeySize); err != nil {
@@ -75,8 +75,13 @@ func (d *data) openStore(ctx context.Context, s *Settings, now func() time.Time,
 	if err != nil {
 		return fmt.Errorf("reading the database key: %w", err)
 	}
-	d.db, err = store.Open(ctx, store.Options{URL: url, Key: key, Now: now, Fault: f.store})
-	return err
+	if d.db, err = store.Open(ctx, store.Options{URL: at.storeURL, Key: key, Now: o.now, Log: o.log, Fault: o.faults.store}); err != nil {
+		return err
+	}
+	if err := at.serverBelongs(ctx, d.keys, d.db); err != nil {
+		return errors.Join(err, d.db.Close())
+	}
+	return nil
 }
 
 func (d *data) close() error {
@@ -96,8 +101,12 @@ func makeData(s *Settings) (fresh bool, err error) {
 	if fault.KindOf(err) != fault.NotFound {
 		return false, err
 	}
-	// A keyring without its root is not a new installation but a lost key.
-	if _, statErr := os.Stat(filepath.Join(s.Data, "keyring.db")); !errors.Is(statErr, fs.ErrNotExist) {
+	// What needs a root key, without one, is not a new installation but a lost key.
+	at, wrong := s.places()
+	if wrong != nil {
+		return false, wrong
+	}
+	if filled(at.ring) || filled(at.database) || filled(at.checkpoint) {
 		return false, err
 	}
 	_, err = keys.CreateRoot(s.rootDir())

@@ -78,9 +78,10 @@ type options struct {
 func open(ctx context.Context, set *Settings, o options) (*Installation, error) {
 	in := &Installation{set: set, now: o.now, tap: edgeplug.NewTap(o.log.Handler()), idle: o.idle, more: o.more}
 	in.log = slog.New(in.tap)
+	o.log = in.log
 	in.ending, in.end = context.WithCancel(context.WithoutCancel(ctx))
 	var err error
-	if in.data, err = openData(ctx, set, in.now, o.faults); err != nil {
+	if in.data, err = openData(ctx, set, o); err != nil {
 		return nil, err
 	}
 	for _, step := range []func(context.Context, options) error{
@@ -243,7 +244,7 @@ func (in *Installation) openDoor(ctx context.Context, o options) (err error) {
 func (in *Installation) depends() []edge.Dependency {
 	return []edge.Dependency{
 		{Name: "store", Check: in.db.Ping},
-		{Name: "keys", Check: in.keys.Health},
+		{Name: "keys", Check: func(ctx context.Context) error { return errors.Join(in.ring.Ping(ctx), in.keys.Health(ctx)) }},
 		{Name: "log", Check: func(context.Context) error { return in.audit.Healthy() }},
 	}
 }
