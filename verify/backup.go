@@ -91,7 +91,7 @@ func Backup(dir, half string, key Key) (Manifest, []Finding, error) {
 		return Manifest{}, nil, fmt.Errorf("opening the backup: %w", err)
 	}
 	defer root.Close()
-	envelope, err := root.ReadFile(ManifestFile)
+	envelope, err := readManifest(root)
 	if err != nil {
 		return Manifest{}, nil, fmt.Errorf("reading the manifest: %w", err)
 	}
@@ -115,6 +115,15 @@ func Backup(dir, half string, key Key) (Manifest, []Finding, error) {
 		}
 	}
 	return m, findings, nil
+}
+
+func readManifest(root *os.Root) ([]byte, error) {
+	f, err := root.Open(ManifestFile)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxManifest+1)) // one more tells that it is too long
 }
 
 func digestFile(root *os.Root, name string) (int64, Digest, error) {

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"crypto/tls"
 	"net"
 	"net/url"
 	"os"
@@ -21,6 +22,9 @@ func (s *Settings) checkSite() error {
 		if _, _, err := net.SplitHostPort(address); err != nil && (address != "" || key == "listen") {
 			return invalid(key, "%s is %q; write an address and a port, as in 127.0.0.1:8443 or :443.", key, address)
 		}
+	}
+	if s.site.Environment == development && !s.mail.Configured() && !loopback(s.site.Listen) {
+		return invalid("listen", "In development the mail of everybody is shown on a page, so Troth listens on this machine only: set listen to 127.0.0.1 and a port, or configure [mail]. listen is %q.", s.site.Listen)
 	}
 	if s.site.Origin != "" {
 		u, err := url.Parse(s.site.Origin)
@@ -45,6 +49,13 @@ func (s *Settings) checkTLS() error {
 		return invalid("tls.key_file", "tls.certificate_file and tls.key_file belong together: set both, or neither.")
 	}
 	return nil
+}
+
+// loopback reports whether only this machine reaches an address.
+func loopback(address string) bool {
+	name, _, err := net.SplitHostPort(address)
+	ip := net.ParseIP(name)
+	return err == nil && (name == "localhost" || ip != nil && ip.IsLoopback())
 }
 
 // checkProduction refuses what is good enough only for trying out, and names
@@ -84,6 +95,9 @@ func (s *Settings) checkWhole() error {
 			return invalid(key, "%s names %s, which cannot be read: %v.", key, path, reason(err))
 		}
 	}
+	if err := s.checkCertificate(); err != nil {
+		return err
+	}
 	parts := described()
 	grants, err := grantsOf(s, parts)
 	if err != nil {
@@ -95,6 +109,22 @@ func (s *Settings) checkWhole() error {
 	}
 	if err := edge.CheckRoutes(s.appRoutes(), func(p string) bool { return known[p] }); err != nil {
 		return fault.Wrap(err, fault.Invalid, "app.route", "A [[route]] of the configuration cannot be used: %v.", err).On("route")
+	}
+	return nil
+}
+
+// checkCertificate refuses a certificate that cannot be used, or that browsers
+// would refuse for the origin.
+func (s *Settings) checkCertificate() error {
+	if s.tls.CertificateFile == "" {
+		return nil
+	}
+	pair, err := tls.LoadX509KeyPair(s.tls.CertificateFile, s.tls.KeyFile)
+	if err != nil {
+		return invalid("tls.certificate_file", "%s and %s are no certificate and its key: %v.", s.tls.CertificateFile, s.tls.KeyFile, err)
+	}
+	if name := host(s.site.Origin); pair.Leaf.VerifyHostname(name) != nil {
+		return invalid("tls.certificate_file", "The certificate %s is not for %s, which is the host of origin.", s.tls.CertificateFile, name)
 	}
 	return nil
 }

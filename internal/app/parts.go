@@ -30,7 +30,7 @@ func (in *Installation) list() []part.Part {
 		auditplug.New(in.audit, &in.set.log, in.now),
 		accessplug.New(),
 		mailplug.New(mailplug.Deps{Mailer: in.mailer, SMTP: in.smtp, Dev: in.devMail}),
-		trustplug.New(trustplug.Options{Trust: in.Trust, Bench: in.bench, CA: in.set.authority()}),
+		trustplug.New(trustplug.Options{Trust: in.Trust, Bench: in.bench, CA: in.set.publicAuthority()}),
 		accountplug.New(in.accounts, &in.set.account),
 		tenantplug.New(&tenantplug.Deps{Tenants: in.tenants, Switcher: in.accounts, Access: in.access}),
 		backupplug.New(backupplug.Deps{Source: in, Places: placesFor, Now: in.now}),

@@ -233,6 +233,14 @@ func (s *Settings) authority() string {
 	return filepath.Join(s.Data, "ca.pem")
 }
 
+// publicAuthority is its name as strangers may read it: not where it lies.
+func (s *Settings) publicAuthority() string {
+	if s.authority() == "" {
+		return ""
+	}
+	return "ca.pem"
+}
+
 func (s *Settings) upstream() (*url.URL, error) {
 	if s.site.Upstream == "" {
 		return nil, nil
