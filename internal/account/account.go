@@ -26,7 +26,7 @@ var migrations embed.FS
 var Migrations fs.FS = migrations
 
 // Tables are the tables of this package.
-var Tables = []string{"account", "account_link", "account_cost", "session"}
+var Tables = []string{"account", "account_link", "account_mail", "account_cost", "session"}
 
 // Founder makes the personal tenant of a new account. Package tenant fills it.
 type Founder interface {

@@ -52,7 +52,7 @@ func TestFirstOwner(t *testing.T) {
 		if err := h.AskReset(ctx, stranger(), ada); err != nil || strings.Contains(h.post.to(ada)[len(h.post.to(ada))-1].Body, PathReset) {
 			t.Errorf("an address that nobody confirmed can reset the password: %v", err)
 		}
-		if _, err := h.Confirm(ctx, by, h.link(ada, PathConfirm)); err != nil {
+		if _, err := h.Confirm(ctx, by, h.link(ada, PathConfirm), h.here()); err != nil {
 			t.Fatal(err)
 		}
 		if v, _ := h.Own(ctx, by); v.ConfirmedAt.IsZero() {

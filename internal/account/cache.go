@@ -24,7 +24,25 @@ import (
 // and without the database, as long as the change feed is fresh; otherwise the
 // database is asked every time. An error means that nobody can tell who it is:
 // refuse.
+//
+// Who has lost the role in the session's tenant works at home. A request that
+// acts comes through [Accounts.AuthenticateToAct].
 func (a *Accounts) Authenticate(ctx context.Context, token string) (access.Subject, error) {
+	return a.authenticate(ctx, token, a.atHome)
+}
+
+// AuthenticateToAct is Authenticate for a request that changes something (RFC
+// 9110, 9.2.1: no safe method). What it was meant for may be the tenant in which
+// its sender has just lost the role, as when a form was still open: it is refused
+// once with fault.Conflict, and never lands in the personal space instead. From
+// then on the session works at home.
+func (a *Accounts) AuthenticateToAct(ctx context.Context, token string) (access.Subject, error) {
+	return a.authenticate(ctx, token, a.sentHome)
+}
+
+// authenticate finds the session of a token; lost decides who it is for a
+// session in a tenant in which its holder has no role any more.
+func (a *Accounts) authenticate(ctx context.Context, token string, lost func(context.Context, *known) (access.Subject, error)) (access.Subject, error) {
 	digest, ok := secret.DigestOf(token)
 	if !ok {
 		return access.Subject{}, nil
@@ -32,7 +50,7 @@ func (a *Accounts) Authenticate(ctx context.Context, token string) (access.Subje
 	now := store.Micros(a.now())
 	if k := a.sessions.get(digest); k != nil && a.DB.Fresh() && live(now, k.seenAt.Load(), k.idle, k.expiresAt) {
 		a.touch(k, now)
-		return a.subject(ctx, k)
+		return a.subject(ctx, k, lost)
 	}
 	k, err := a.load(ctx, digest, now)
 	if err != nil {
@@ -42,19 +60,53 @@ func (a *Accounts) Authenticate(ctx context.Context, token string) (access.Subje
 		return access.Subject{}, nil
 	}
 	a.touch(k, now)
-	return a.subject(ctx, k)
+	return a.subject(ctx, k, lost)
 }
 
-// subject decides what the holder of a session may do. Who has lost the role
-// in the session's tenant works at home.
-func (a *Accounts) subject(ctx context.Context, k *known) (access.Subject, error) {
+// subject decides what the holder of a session may do.
+func (a *Accounts) subject(ctx context.Context, k *known, lost func(context.Context, *known) (access.Subject, error)) (access.Subject, error) {
 	s, err := a.Access.Person(ctx, k.who)
 	if err == nil && s.Tenant == "" && k.who.Tenant != k.home {
-		who := k.who
-		who.Tenant = k.home
-		s, err = a.Access.Person(ctx, who)
+		return lost(ctx, k)
 	}
 	return s, err
+}
+
+// atHome is the holder of a session in the personal space.
+func (a *Accounts) atHome(ctx context.Context, k *known) (access.Subject, error) {
+	who := k.who
+	who.Tenant = k.home
+	return a.Access.Person(ctx, who)
+}
+
+var errLost = fault.New(fault.Conflict, "account.tenant_lost", "You are no longer in the organisation for which you sent this, so nothing was done. From now on you work in your personal space.")
+
+// sentHome moves a session to the personal space, says so in the log, and
+// refuses what it was about to do.
+func (a *Accounts) sentHome(ctx context.Context, k *known) (access.Subject, error) {
+	by, err := a.atHome(ctx, k)
+	if err != nil {
+		return access.Subject{}, err
+	}
+	err = a.DB.Write(ctx, func(tx *store.Tx) error {
+		var digest []byte
+		err := tx.QueryRow(`UPDATE session SET tenant = $1 WHERE session = $2 AND tenant = $3 RETURNING digest`,
+			k.home, k.who.Session, k.who.Tenant).Scan(&digest)
+		if errors.Is(err, store.ErrNoRows) {
+			tx.Unaudited("another request of the session was refused at the same moment")
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		tx.Changed(topic, hex.EncodeToString(digest))
+		_, err = a.Log.AppendTx(tx, a.event(evLost, by, person{k.who.Account, k.home}, map[string]string{"tenant": string(k.who.Tenant)}))
+		return err
+	})
+	if err != nil {
+		return access.Subject{}, fault.Wrap(err, fault.Unavailable, "account.unrecorded", "This cannot be recorded at the moment, so it was not done. Try again in a minute.")
+	}
+	return access.Subject{}, errLost
 }
 
 // load reads a live session, and remembers it unless something changed while

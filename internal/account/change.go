@@ -109,6 +109,10 @@ func (a *Accounts) AskReset(ctx context.Context, by access.Subject, email string
 		return err
 	}
 	l.index = indexes[0]
+	network, err := a.network(ctx, by)
+	if err != nil {
+		return err
+	}
 	err = a.DB.Write(ctx, func(tx *store.Tx) error {
 		l := l
 		r, err := byEmail(tx, indexes)
@@ -127,7 +131,7 @@ func (a *Accounts) AskReset(ctx context.Context, by access.Subject, email string
 		if r.state != Active || r.confirmedAt == 0 {
 			l.kind, letter.To, name = linkNone, "", evResetUnknown
 		}
-		if err := a.sendOnce(tx, l, letter); err != nil {
+		if err := a.sendSome(tx, forReset, network, l, letter); err != nil {
 			return err
 		}
 		_, err = a.Log.AppendTx(tx, a.event(name, by, r.person, nil))

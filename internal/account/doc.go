@@ -13,7 +13,14 @@
 // Nobody learns from an answer whether an address has an account. Signing up
 // with it, resetting its password and signing in with it answer the same, after
 // the same work: one hash, one transaction of the same shape. The owner of an
-// address learns by mail what strangers do with it, at most five times an hour.
+// address learns by mail what strangers do with it, at most ten times an hour for
+// each of signing up and resetting, of which at most five from one network.
+// Links that were mailed stay good when others are asked for, so that nobody is
+// kept out by a flood (bound.go).
+//
+// Whoever holds the mailbox chooses the password. What was entered at sign-up
+// holds only in the browser in which it was entered; whoever opens the link in
+// another one enters name and password there (confirm.go).
 //
 // An account exists only after its address was confirmed by a mailed link, or
 // by a link that the operator issued on the host. Until then the application is

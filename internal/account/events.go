@@ -26,6 +26,7 @@ const (
 	evEnded        = "account.session_ended"
 	evEndedAll     = "account.sessions_ended"
 	evSwitched     = "account.tenant_switched"
+	evLost         = "account.tenant_lost"
 	evLifetime     = "account.session_lifetime_set"
 	evAdmission    = "account.admission_issued"
 	evRecovery     = "account.recovery_issued"
@@ -53,6 +54,7 @@ var Events = []audit.Type{
 	{Name: evEnded, Sentence: "{actor} ended a session"},
 	{Name: evEndedAll, Sentence: "{actor} ended sessions: {sessions}"},
 	{Name: evSwitched, Sentence: "{actor} went on in another organisation"},
+	{Name: evLost, Sentence: "{actor} sent something to an organisation to which they no longer belonged, so nothing was done", Outcome: audit.Denied},
 	{Name: evLifetime, Sentence: "{actor} set how long sessions of the account live: {idle} without use, {absolute} at most"},
 	{Name: evAdmission, Sentence: "{actor} issued a link with which one person signs up as {as}"},
 	{Name: evRecovery, Sentence: "{actor} issued a recovery link; sessions ended: {sessions}"},

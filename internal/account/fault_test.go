@@ -32,11 +32,11 @@ func acts() []act {
 	}
 	return []act{
 		{"apply", func(h *house) error {
-			_, err := h.SignUp(ctx, stranger(), Application{Email: ada, Name: "Ada", Password: secret.Of(goodWord)})
+			_, err := h.SignUp(ctx, stranger(), Application{Email: ada, Name: "Ada", Password: secret.Of(goodWord), Browser: h.browser})
 			return err
 		}},
 		{"confirm", func(h *house) error {
-			_, err := h.Confirm(ctx, stranger(), h.link(ada, PathConfirm))
+			_, err := h.Confirm(ctx, stranger(), h.link(ada, PathConfirm), h.here())
 			return err
 		}},
 		{"sign in", signIn},

@@ -151,7 +151,11 @@ type house struct {
 	hashing *counting
 	founder *founder
 	ring    *store.Ring
+	browser secret.String // in which people sign up
 }
+
+// here is the button behind a link, pressed in the browser that signed up.
+func (h *house) here() Confirmation { return Confirmation{Browser: h.browser} }
 
 // build makes a house on a migrated database.
 func build(t testing.TB, db *store.DB, change ...func(*Options)) *house {
@@ -162,7 +166,7 @@ func build(t testing.TB, db *store.DB, change ...func(*Options)) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{t: t, clock: newClock(), post: &postbox{}}
+	h := &house{t: t, clock: newClock(), post: &postbox{}, browser: secret.NewToken()}
 	if h.ring, err = store.OpenRing(ctx, "sqlite:"+filepath.Join(dir, "keyring.db"), h.clock.now); err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +257,7 @@ func host() access.Subject { return access.System("operator on the host") }
 
 func (h *house) apply(email, password string) {
 	h.t.Helper()
-	s, err := h.SignUp(ctx, stranger(), Application{Email: email, Name: "Ada Byron", Password: secret.Of(password)})
+	s, err := h.SignUp(ctx, stranger(), Application{Email: email, Name: "Ada Byron", Password: secret.Of(password), Browser: h.browser})
 	if err != nil {
 		h.t.Fatalf("signing up: %v", err)
 	}
@@ -292,7 +296,7 @@ func tokenOf(t testing.TB, link secret.String) secret.String {
 func (h *house) person(email, password string) (access.Subject, Signed) {
 	h.t.Helper()
 	h.apply(email, password)
-	if _, err := h.Confirm(ctx, stranger(), h.link(email, PathConfirm)); err != nil {
+	if _, err := h.Confirm(ctx, stranger(), h.link(email, PathConfirm), h.here()); err != nil {
 		h.t.Fatalf("confirming: %v", err)
 	}
 	return h.signIn(email, password)

@@ -38,9 +38,9 @@ func (a *Accounts) confirmLetter(in entered, token secret.String) mail.Message {
 	return a.letter("account.confirm", in.Email, person{},
 		text.New("Confirm your e-mail address"),
 		text.New("Somebody signed up at %s with this address.", a.Origin),
-		text.New("If it was you, open this link and press the button. It can be used once, within %s.", a.Config.ConfirmLife),
+		text.New("If it was you, open this link and press the button. It can be used once, within %s. In another browser than the one in which you signed up, you choose the password there.", a.Config.ConfirmLife),
 		line(a.URL(PathConfirm, token).Reveal()),
-		text.New("If it was not you, do not press the button: the account would have a password that somebody else chose."),
+		notAsked,
 	)
 }
 

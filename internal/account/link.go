@@ -11,7 +11,6 @@ import (
 	"troth/internal/audit"
 	"troth/internal/fault"
 	"troth/internal/id"
-	"troth/internal/mail"
 	"troth/internal/secret"
 	"troth/internal/store"
 )
@@ -32,23 +31,6 @@ func (a *Accounts) newLink(ctx context.Context, kind string, account id.Account,
 	var err error
 	l.payload, err = a.sealLink(ctx, digest, keep)
 	return token, l, err
-}
-
-// sendOnce stores a link and sends its letter, unless so much was asked about
-// the address within an hour that it would be a nuisance. A letter to nobody
-// is not sent.
-func (a *Accounts) sendOnce(tx *store.Tx, l link, letter mail.Message) error {
-	n, err := asked(tx, l.index, a.now().Add(-time.Hour))
-	if err != nil || n >= mailsAnHour {
-		return err
-	}
-	if err := insertLink(tx, l); err != nil {
-		return err
-	}
-	if letter.To == "" {
-		return nil
-	}
-	return a.Post.SendTx(tx, letter)
 }
 
 // peek finds a link of one of the kinds and uses nothing up.

@@ -24,6 +24,14 @@ var Retention = []retention.Rule{
 		},
 	},
 	{
+		Table: "account_mail", Every: 15 * time.Minute,
+		Keep: "For an hour: that a mail was asked for about an address, and a blind index of the network that asked, to bound how many a stranger can cause.",
+		Sweep: func(_ context.Context, tx *store.Tx, now time.Time) (int64, error) {
+			return tx.Exec(`DELETE FROM account_mail WHERE digest IN
+				(SELECT digest FROM account_mail WHERE asked_at <= $1 LIMIT $2)`, store.Micros(now.Add(-time.Hour)), sweepLimit)
+		},
+	},
+	{
 		Table: "session", Every: 15 * time.Minute,
 		Keep: "Until the session ends: when its holder or a new password ends it, when it is left idle, and after 30 days at the latest.",
 		Sweep: func(_ context.Context, tx *store.Tx, now time.Time) (int64, error) {

@@ -375,8 +375,8 @@ func TestSweep(t *testing.T) {
 			t.Errorf("%d rows that are in use were swept", n)
 		}
 		h.clock.add(25 * time.Hour)
-		if n := sweep(); n != 2 {
-			t.Errorf("%d expired rows were swept, want a session and a link", n)
+		if n := sweep(); n != 4 {
+			t.Errorf("%d expired rows were swept, want a session, a link and two mails that were asked for", n)
 		}
 	})
 }

@@ -4,14 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
-	"unicode"
-	"unicode/utf8"
-
-	"golang.org/x/text/unicode/norm"
 
 	"troth/internal/access"
-	"troth/internal/audit"
 	"troth/internal/fault"
 	"troth/internal/id"
 	"troth/internal/keys"
@@ -26,6 +20,7 @@ type Application struct {
 	Name       string
 	Password   secret.String
 	ReturnTo   string        // a path of this site, to go on with after signing in
+	Browser    secret.String // a token that this browser keeps until it confirms; see [Confirmation]
 	Invitation secret.String // of an invitation to an organisation, if there is one
 	Admission  secret.String // of a link issued on the host, if there is one
 }
@@ -34,12 +29,10 @@ type Application struct {
 type entered struct {
 	Email    string `json:"email"`
 	Name     string `json:"name"`
-	Password string `json:"password"` // PHC
+	Password string `json:"password"`          // PHC
+	Browser  []byte `json:"browser,omitempty"` // SHA-256 of the token of the browser in which it was entered
 	ReturnTo string `json:"return_to,omitempty"`
 }
-
-// mailsAnHour bounds the mails that strangers can cause to one address.
-const mailsAnHour = 5
 
 // SignUp takes an application. Without an admission it answers nothing but
 // "look into your mail", whoever has the address: a new one gets a link that
@@ -76,6 +69,9 @@ func (a *Accounts) SignUp(ctx context.Context, by access.Subject, form Applicati
 	if admitted {
 		return a.admit(ctx, by, form.Admission, in)
 	}
+	if d, ok := secret.DigestOf(form.Browser.Reveal()); ok {
+		in.Browser = d[:]
+	}
 	return Signed{}, a.apply(ctx, by, in, form.Invitation)
 }
 
@@ -91,10 +87,12 @@ func (a *Accounts) apply(ctx context.Context, by access.Subject, in entered, inv
 		return err
 	}
 	l.index = indexes[0]
-	refusal := audit.Event{}
+	network, err := a.network(ctx, by)
+	if err != nil {
+		return err
+	}
 	err = a.DB.Write(ctx, func(tx *store.Tx) error {
-		l, refusal := l, &refusal
-		*refusal = audit.Event{}
+		l := l
 		known, err := byEmail(tx, indexes)
 		if err != nil {
 			return err
@@ -114,7 +112,7 @@ func (a *Accounts) apply(ctx context.Context, by access.Subject, in entered, inv
 		case !welcome:
 			l.kind, letter.To, name = linkNone, "", evAskedRefused
 		}
-		if err := a.sendOnce(tx, l, letter); err != nil {
+		if err := a.sendSome(tx, forSignUp, network, l, letter); err != nil {
 			return err
 		}
 		e := a.event(name, by, about, nil)
@@ -144,77 +142,30 @@ func (a *Accounts) welcome(tx *store.Tx, email string, invitation secret.String)
 	return a.Inviter.InvitedTx(tx, invitation, keys.Normalise(email))
 }
 
-// Pending is what a confirmation link would do.
-type Pending struct {
-	Email   string
-	Name    string    // "" for an account that exists already
-	AskedAt time.Time // when somebody asked for it
-	New     bool      // confirming makes an account
-}
-
-// PeekConfirm says what a confirmation link would do, and uses nothing up:
-// mail scanners open links.
-func (a *Accounts) PeekConfirm(ctx context.Context, token secret.String) (Pending, error) {
-	l, err := a.peek(ctx, token, linkConfirm, linkAddress)
+// prepare makes an account that is not stored yet. Its key is made here, before
+// the transaction: one that is never used is harmless. So that nobody makes
+// them in numbers, a taken address is refused first; createTx looks again.
+func (a *Accounts) prepare(ctx context.Context, in entered) (row, [][]byte, error) {
+	indexes, err := a.indexes(ctx, in.Email)
 	if err != nil {
-		return Pending{}, err
+		return row{}, nil, err
 	}
-	p := Pending{AskedAt: store.FromMicros(l.createdAt), New: l.kind == linkConfirm}
-	if l.kind == linkAddress {
-		v, err := a.Get(ctx, l.account)
-		p.Email = v.Email
-		return p, err
-	}
-	var in entered
-	err = a.openLink(ctx, l, &in)
-	p.Email, p.Name = in.Email, in.Name
-	return p, err
-}
-
-// Confirm uses a confirmation link up: it makes the account that was applied
-// for, with its personal tenant, or confirms the address of one that exists.
-// It returns where the person wanted to go. Of several that use one link, one
-// succeeds; the others, and whoever comes late, get fault.Gone.
-func (a *Accounts) Confirm(ctx context.Context, by access.Subject, token secret.String) (returnTo string, err error) {
-	l, err := a.peek(ctx, token, linkConfirm, linkAddress)
-	if err != nil {
-		return "", a.linkFailed(ctx, by, err)
-	}
-	if l.kind == linkAddress {
-		return "", a.linkFailed(ctx, by, a.confirmAddress(ctx, by, l))
-	}
-	var in entered
-	if err := a.openLink(ctx, l, &in); err != nil {
-		return "", err
-	}
-	r, indexes, err := a.prepare(ctx, in)
-	if err != nil {
-		return "", err
-	}
-	r.confirmedAt = r.createdAt
-	err = a.DB.Write(ctx, func(tx *store.Tx) error {
-		if _, ok, err := takeLink(tx, l.digest, a.now()); err != nil || !ok {
-			return orGone(err)
+	err = a.DB.Read(ctx, func(tx *store.Tx) error {
+		present, err := byEmail(tx, indexes)
+		if err == nil && present.account != "" {
+			err = errTaken
 		}
-		_, err := a.createTx(ctx, tx, by, r, in, indexes)
 		return err
 	})
 	if err != nil {
-		return "", a.linkFailed(ctx, by, fmt.Errorf("making an account: %w", err))
+		return row{}, nil, err
 	}
-	return in.ReturnTo, nil
-}
-
-// prepare makes an account that is not stored yet. Its key is made here, before
-// the transaction: one that is never used is harmless.
-func (a *Accounts) prepare(ctx context.Context, in entered) (row, [][]byte, error) {
 	now := store.Micros(a.now())
 	r := row{person: person{account: id.New[id.Account](a.now())}, state: Active, password: in.Password, createdAt: now, passwordAt: now}
 	if err := a.Keys.Create(ctx, keys.SubjectRef(r.account), keySize); err != nil {
 		return row{}, nil, fmt.Errorf("making the key of an account: %w", err)
 	}
-	indexes, err := a.indexes(ctx, in.Email)
-	return r, indexes, err
+	return r, indexes, nil
 }
 
 // createTx stores an account with its personal tenant, says so in the log, and
@@ -248,29 +199,6 @@ func (a *Accounts) createTx(ctx context.Context, tx *store.Tx, by access.Subject
 	return r, err
 }
 
-// confirmAddress confirms the address of an account that exists already.
-func (a *Accounts) confirmAddress(ctx context.Context, by access.Subject, l link) error {
-	return a.DB.Write(ctx, func(tx *store.Tx) error {
-		if _, ok, err := takeLink(tx, l.digest, a.now()); err != nil || !ok {
-			return orGone(err)
-		}
-		r, err := byID(tx, l.account)
-		if err != nil || r.state != Active {
-			return orGone(err)
-		}
-		if _, err := tx.Exec(`UPDATE account SET confirmed_at = $1 WHERE account = $2`, store.Micros(a.now()), r.account); err != nil {
-			return err
-		}
-		e := a.event(evConfirmed, by, r.person, nil)
-		e.Actor = self(r.account)
-		_, err = a.Log.AppendTx(tx, e)
-		return err
-	})
-}
-
-// maxName is the length of a name in code points.
-const maxName = 100
-
 // readEmail reads one bare address.
 func readEmail(s string) (string, error) {
 	if strings.TrimSpace(s) == "" {
@@ -278,28 +206,6 @@ func readEmail(s string) (string, error) {
 	}
 	address, err := mail.ParseAddress(s)
 	return string(address), err
-}
-
-// readName reads what a person wants to be called.
-func readName(s string) (string, error) {
-	if !utf8.ValidString(s) || strings.ContainsFunc(s, unprintable) {
-		return "", fault.New(fault.Invalid, "account.bad_name", "The name contains a character that cannot be shown. Leave it out.").On("name")
-	}
-	s = norm.NFC.String(strings.TrimSpace(s))
-	switch n := utf8.RuneCountInString(s); {
-	case n == 0:
-		return "", fault.New(fault.Invalid, "account.no_name", "Enter the name that others should see.").On("name")
-	case n > maxName:
-		return "", fault.New(fault.Invalid, "account.long_name", "The name may have at most %d characters.", maxName).On("name")
-	}
-	return s, nil
-}
-
-// unprintable is what has no business in a line of text: controls, and the
-// invisible marks that reorder what others read (Unicode TR 36, 2.5).
-func unprintable(r rune) bool {
-	return unicode.IsControl(r) || r == utf8.RuneError || r == '\u2028' || r == '\u2029' ||
-		r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
 }
 
 var (

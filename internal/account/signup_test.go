@@ -24,11 +24,11 @@ func TestSignUpConfirmSignIn(t *testing.T) {
 		_, err := h.SignIn(ctx, stranger(), ada, secret.Of(goodWord))
 		want(t, err, fault.Unauthenticated, "account.wrong")
 		token := h.link("Ada@example.org", PathConfirm)
-		pending, err := h.PeekConfirm(ctx, token)
+		pending, err := h.PeekConfirm(ctx, token, h.browser)
 		if err != nil || !pending.New || pending.Email != "Ada@example.org" || pending.Name != "Ada Byron" {
 			t.Fatalf("peeking: %+v, %v", pending, err)
 		}
-		if _, err := h.Confirm(ctx, stranger(), token); err != nil {
+		if _, err := h.Confirm(ctx, stranger(), token, h.here()); err != nil {
 			t.Fatal(err)
 		}
 		by, signed := h.signIn("  ADA@example.ORG ", goodWord)
@@ -86,7 +86,7 @@ func TestLinkIsUsedOnce(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
 		h.apply(ada, goodWord)
 		token := h.link(ada, PathConfirm)
-		made, gone := h.race(func() error { _, err := h.Confirm(ctx, stranger(), token); return err })
+		made, gone := h.race(func() error { _, err := h.Confirm(ctx, stranger(), token, h.here()); return err })
 		if made != 1 || gone != 19 {
 			t.Fatalf("%d confirmed and %d were told that the link is used up, want 1 and 19", made, gone)
 		}
@@ -129,7 +129,7 @@ func TestLinksThatAreGone(t *testing.T) {
 		h.apply(ada, goodWord)
 		late := h.link(ada, PathConfirm)
 		h.clock.add(24*time.Hour + time.Second)
-		_, err := h.Confirm(ctx, stranger(), late)
+		_, err := h.Confirm(ctx, stranger(), late, h.here())
 		want(t, err, fault.Gone, "account.link_gone")
 
 		h.person("bob@example.org", goodWord)
@@ -140,10 +140,10 @@ func TestLinksThatAreGone(t *testing.T) {
 		for name, token := range map[string]secret.String{
 			"never made": secret.NewToken(), "malformed": secret.Of("x"), "empty": {}, "of another kind": reset,
 		} {
-			if _, err := h.Confirm(ctx, stranger(), token); !errors.Is(err, errGone) {
+			if _, err := h.Confirm(ctx, stranger(), token, h.here()); !errors.Is(err, errGone) {
 				t.Errorf("a token that is %s: %v", name, err)
 			}
-			if _, err := h.PeekConfirm(ctx, token); !errors.Is(err, errGone) {
+			if _, err := h.PeekConfirm(ctx, token, h.browser); !errors.Is(err, errGone) {
 				t.Errorf("peeking with a token that is %s: %v", name, err)
 			}
 		}
@@ -160,10 +160,10 @@ func TestTwoApplicationsOneAccount(t *testing.T) {
 		first := h.link(ada, PathConfirm)
 		h.apply(ada, newWord)
 		second := h.link(ada, PathConfirm)
-		if _, err := h.Confirm(ctx, stranger(), second); err != nil {
+		if _, err := h.Confirm(ctx, stranger(), second, h.here()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := h.Confirm(ctx, stranger(), first); err == nil {
+		if _, err := h.Confirm(ctx, stranger(), first, h.here()); err == nil {
 			t.Fatal("the other application was confirmed too")
 		}
 		h.signIn(ada, newWord)
@@ -234,26 +234,4 @@ func TestFormsThatAreRefused(t *testing.T) {
 	if h.hashing.work() != 0 || len(h.post.sent) != 0 {
 		t.Errorf("a refused form cost %d hashes and %d mails", h.hashing.work(), len(h.post.sent))
 	}
-}
-
-// A stranger cannot fill somebody's mailbox.
-func TestMailsAreBounded(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
-		h.person(ada, goodWord)
-		before := len(h.post.to(ada))
-		for range 4 {
-			h.apply(ada, goodWord)
-			if err := h.AskReset(ctx, stranger(), ada); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if n := len(h.post.to(ada)) - before; n != mailsAnHour {
-			t.Errorf("%d mails within an hour, want %d", n, mailsAnHour)
-		}
-		h.clock.add(time.Hour + time.Minute)
-		before = len(h.post.to(ada))
-		if err := h.AskReset(ctx, stranger(), ada); err != nil || len(h.post.to(ada)) != before+1 {
-			t.Errorf("after an hour there is no mail: %v", err)
-		}
-	})
 }

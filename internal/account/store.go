@@ -155,7 +155,7 @@ const (
 	linkRecover = "recover" // the same, issued on the host
 	linkOwner   = "owner"   // signs up the platform owner
 	linkAdmit   = "admit"   // signs up one person, whatever the mode
-	linkNone    = "none"    // was never sent: counts what was asked about an address
+	linkNone    = "none"    // was never sent: the work is the same whether there is an account
 )
 
 // link is a single-use link as it is stored.
@@ -194,12 +194,6 @@ func scanLink(digest secret.Digest, s scanner) (link, bool, error) {
 		return link{}, false, nil
 	}
 	return l, err == nil, err
-}
-
-// asked counts what was asked about an address since a time.
-func asked(tx *store.Tx, index []byte, since time.Time) (n int, err error) {
-	err = tx.QueryRow(`SELECT COUNT(*) FROM account_link WHERE email_index = $1 AND created_at > $2`, index, store.Micros(since)).Scan(&n)
-	return n, err
 }
 
 // dropLinks ends the links of an account.

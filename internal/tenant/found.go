@@ -4,10 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"unicode"
-	"unicode/utf8"
-
-	"golang.org/x/text/unicode/norm"
 
 	"troth/internal/access"
 	"troth/internal/audit"
@@ -67,22 +63,34 @@ func (t *Tenants) Create(ctx context.Context, by access.Subject, name string) (i
 	if err != nil {
 		return "", err
 	}
+	// Asked before the key is made, so that nobody makes keys in numbers: a key
+	// is no part of the transaction, and what is left of a destroyed one stays.
+	if err := t.db.Read(ctx, func(tx *store.Tx) error { return oneMoreTx(tx, by.Account) }); err != nil {
+		return "", err
+	}
 	tenant := id.New[id.Tenant](t.now())
 	sealed, err := t.prepare(ctx, tenant, name)
 	if err != nil {
 		return "", err
 	}
 	return tenant, t.db.Write(ctx, func(tx *store.Tx) error {
-		if n, err := foundedTx(tx, by.Account); err != nil {
+		if err := oneMoreTx(tx, by.Account); err != nil {
 			return err
-		} else if n >= maxOrganisations {
-			return fault.New(fault.Conflict, "tenant.too_many", "You have created %d organisations, which is the limit. Delete one that is not needed any more.", n)
 		}
 		if err := t.insertTx(tx, tenantRow{tenant, Organisation, sealed, by.Account, t.now()}); err != nil {
 			return err
 		}
 		return t.writeTx(tx, by, tenant, audit.Event{Type: "tenant.created", Targets: []audit.Target{{Kind: "tenant", ID: string(tenant)}}})
 	})
+}
+
+// oneMoreTx refuses whoever has created as many organisations as one may.
+func oneMoreTx(tx *store.Tx, founder id.Account) error {
+	n, err := foundedTx(tx, founder)
+	if err == nil && n >= maxOrganisations {
+		err = fault.New(fault.Conflict, "tenant.too_many", "You have created %d organisations, which is the limit. Delete one that is not needed any more.", n)
+	}
+	return err
 }
 
 // prepare makes the tenant's key, durably, and seals the name under it.
@@ -177,24 +185,4 @@ func (t *Tenants) opened(ctx context.Context, row tenantRow) (Tenant, error) {
 		return Tenant{}, fmt.Errorf("opening the name of %s: %w", row.tenant, err)
 	}
 	return Tenant{ID: row.tenant, Kind: row.kind, Name: string(name), CreatedAt: row.createdAt}, nil
-}
-
-// nameLimit is the longest name of an organisation, in code points.
-const nameLimit = 80
-
-// readName checks the name of an organisation. It stands in mails to people
-// who do not know the sender, so it may hold no link.
-func readName(s string) (string, error) {
-	s = norm.NFC.String(strings.Join(strings.FieldsFunc(s, unicode.IsSpace), " "))
-	switch {
-	case s == "":
-		return "", fault.New(fault.Invalid, "tenant.name_empty", "Give the organisation a name.").On("name")
-	case !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }):
-		return "", fault.New(fault.Invalid, "tenant.name_unprintable", "Use only visible characters in the name.").On("name")
-	case utf8.RuneCountInString(s) > nameLimit:
-		return "", fault.New(fault.Invalid, "tenant.name_long", "Use at most %d characters for the name.", nameLimit).On("name")
-	case strings.Contains(s, "://") || strings.Contains(strings.ToLower(s), "www."):
-		return "", fault.New(fault.Invalid, "tenant.name_link", "A name cannot hold a link, because it stands in the mails to the people you invite.").On("name")
-	}
-	return s, nil
 }

@@ -3,7 +3,6 @@ package tenant
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"troth/internal/access"
@@ -307,21 +306,29 @@ func (t *Tenants) letter(ctx context.Context, by access.Subject, tenant id.Tenan
 		if err != nil {
 			return letter{}, err
 		}
-		l.inviter = p.Name
+		l.inviter = quoted(p.Name, "Somebody")
 		if p.Address != "" {
-			l.inviter = strings.TrimSpace(fmt.Sprintf("%s (%s)", p.Name, p.Address))
+			l.inviter = fmt.Sprintf("%s (%s)", l.inviter, p.Address)
 		}
 	}
 	return l, nil
 }
 
+// subject names the organisation, if its name cannot mislead.
+func subject(name string) string {
+	if quoted(name, "") == "" {
+		return "Invitation to an organisation"
+	}
+	return "Invitation to " + name
+}
+
 func (t *Tenants) postTx(tx *store.Tx, l letter, r invitationRow, address string, token secret.String) error {
 	return t.mail.SendTx(tx, mail.Message{
 		To: address, Tenant: r.tenant, Kind: "tenant.invitation",
-		Subject: fmt.Sprintf("Invitation to %s", l.tenant),
+		Subject: subject(l.tenant),
 		Body: fmt.Sprintf("%s invites you to work in %s as %s.\n\n"+
 			"Open this link to see the invitation and to accept it:\n\n%s%s%s\n\n"+
 			"The link works once and until %s. If you did not expect this, you need not do anything: nothing happens unless you accept.\n",
-			l.inviter, l.tenant, l.role, t.origin, InvitationPath, token.Reveal(), r.expiresAt.UTC().Format("2 January 2006 at 15:04 UTC")),
+			l.inviter, quoted(l.tenant, "an organisation"), l.role, t.origin, InvitationPath, token.Reveal(), r.expiresAt.UTC().Format("2 January 2006 at 15:04 UTC")),
 	})
 }

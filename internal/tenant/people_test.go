@@ -113,6 +113,16 @@ func TestNames(t *testing.T) {
 		strings.Repeat("ä", 81):   "tenant.name_long",
 		"Win at http://evil.test": "tenant.name_link",
 		"WWW.evil.test":           "tenant.name_link",
+		"evil.test/login":         "tenant.name_link",
+		"Call evil-bank.com":      "tenant.name_link",
+		"evil．test":               "tenant.name_link",
+		"evil。test":               "tenant.name_link",
+		"192.0.2.1/x":             "tenant.name_link",
+		"a\u200bb":                "tenant.name_unprintable",
+		"a\u061cb":                "tenant.name_unprintable",
+		"\ufeffa":                 "tenant.name_unprintable",
+		"Smith Inc. & Sons Ltd.":  "",
+		"J.R. Ewing":              "",
 		strings.Repeat("ä", 80):   "",
 		"A/B Testing, Inc.":       "",
 		"Société Générale 株式会社":   "",
@@ -121,6 +131,62 @@ func TestNames(t *testing.T) {
 		wants(t, err, fault.Invalid, code)
 		if f := fault.As(err); f != nil && f.Field != "name" {
 			t.Errorf("%q: the fault names the field %q", name, f.Field)
+		}
+	}
+}
+
+// Whoever has created as many organisations as one may makes no more keys.
+func TestTooManyOrganisationsLeaveNoKeys(t *testing.T) {
+	eachEngine(t, func(t *testing.T, w *world) {
+		ada := w.person("Ada")
+		by := w.as(ada, HomeOf(ada))
+		for range maxOrganisations {
+			if _, err := w.Create(ctx, by, "Orchard"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before, err := w.ring.Count(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			_, err := w.Create(ctx, by, "One more")
+			wants(t, err, fault.Conflict, "tenant.too_many")
+		}
+		if after, err := w.ring.Count(ctx); err != nil || after != before {
+			t.Errorf("the keyring grew from %d to %d, %v", before, after, err)
+		}
+	})
+}
+
+// A mail shows where the words of somebody else begin and end, and no words
+// that would mislead, even if they were stored before names were read so.
+func TestMailsQuoteNames(t *testing.T) {
+	w := newWorld(t, optionsSQLite(t))
+	org, people := w.organisation("Orchard")
+	for name, shows := range map[string]string{
+		"Ada Byron":                          "“Ada Byron” (ada@example.org) invites you to work in “Orchard” as a viewer.",
+		"Ada” says":                          "“Ada' says” (ada@example.org) invites you",
+		"visit https://evil.test/now":        "Somebody (ada@example.org) invites you",
+		"Ada\n\nYour account is locked":      "Somebody (ada@example.org) invites you",
+		strings.Repeat("You have won. ", 20): "Somebody (ada@example.org) invites you",
+		"":                                   "Somebody (ada@example.org) invites you",
+	} {
+		w.names.mu.Lock()
+		w.names.all[people[0]] = Profile{Name: name, Address: "ada@example.org", Confirmed: true}
+		w.names.mu.Unlock()
+		w.post.sent = nil
+		address := strings.ToLower(string(id.New[id.Mail](w.clock.now()))) + "@example.org"
+		if _, err := w.Invite(ctx, w.as(people[0], org), org, address, access.Viewer); err != nil {
+			t.Fatal(err)
+		}
+		if body := w.post.sent[0].Body; !strings.HasPrefix(body, shows) || strings.Contains(body, "evil") {
+			t.Errorf("the mail says:\n%s\nwant %q", body, shows)
+		}
+	}
+	for name, want := range map[string]string{"Orchard": "Invitation to Orchard", "evil.test": "Invitation to an organisation"} {
+		if got := subject(name); got != want {
+			t.Errorf("the subject is %q, want %q", got, want)
 		}
 	}
 }

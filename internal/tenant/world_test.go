@@ -39,6 +39,7 @@ type world struct {
 	o     store.Options
 	db    *store.DB
 	k     *keys.Keys
+	ring  *store.Ring
 	log   *audit.Log
 	acc   *access.Access
 	clock *clock
@@ -60,7 +61,7 @@ func newWorld(t testing.TB, o store.Options) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ring.Close() })
-	w.k = keys.New(root, ring, w.clock.now)
+	w.ring, w.k = ring, keys.New(root, ring, w.clock.now)
 	if _, err := w.k.Roll(ctx, nil); err != nil {
 		t.Fatal(err)
 	}

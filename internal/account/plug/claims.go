@@ -15,6 +15,7 @@ func (p *plug) claims() []trust.Claim {
 			Criteria: []string{"CC6.1", "A.5.17", "A.8.5", "PR.AA-01", "PR.AA-03", "IA-5", "IA-5(1)"},
 			NotProven: "The check reads the stored rows through the program that wrote them, so it shows what this program keeps, not what somebody with control of the host could record while a password is typed. " +
 				"It looks into the rows of accounts, their sessions and links; that no log line holds a password is the matter of claim D4. " +
+				"Guesses at the front door are not limited yet: whoever tries passwords is slowed down by the cost of a hash and by how many are computed at once, and by nothing else. " +
 				"That the cost is high enough against the hardware of a real attacker is a judgement. The replacement of older hashes is tested with the program, not here.",
 			Fresh: 3 * time.Hour,
 			Checks: []trust.Check{{
@@ -31,6 +32,7 @@ func (p *plug) claims() []trust.Claim {
 			Criteria: []string{"CC6.1", "A.5.17", "A.8.5", "PR.AA-03", "PR.AA-05", "IA-5", "AC-3"},
 			NotProven: "That other nodes of the same installation obey within a second is tested with the program; this check sees it only if the front door spreads its requests over them. " +
 				"Expiry is tried with a synthetic account whose lifetimes are seconds; that yours are the published ones follows from the configuration. " +
+				"Guesses are not limited yet: of a session's secret they are hopeless (256 bits), but a guessed password begins a session as the right one does; it is in the list and can be ended. " +
 				"A cookie stolen from a browser opens its session until that ends: it is not bound to a device. An assertion that the application received stays valid for up to a minute.",
 			Fresh: 3 * time.Hour,
 			Checks: []trust.Check{

@@ -16,6 +16,7 @@ import (
 const (
 	sessionCookie   = "__Host-troth"
 	admissionCookie = "__Host-troth-admission"
+	signUpCookie    = "__Host-troth-signup" // binds an application to the browser in which it was entered
 )
 
 // admissionLife bounds how long the form of an admission may be open.
@@ -31,7 +32,25 @@ func (c cookies) Authenticate(r *http.Request) (access.Subject, error) {
 	if token == "" {
 		return access.Subject{}, nil
 	}
-	return c.accounts.Authenticate(r.Context(), token)
+	if changesNothing(r) {
+		return c.accounts.Authenticate(r.Context(), token)
+	}
+	return c.accounts.AuthenticateToAct(r.Context(), token)
+}
+
+// changesNothing reports whether a request cannot act in the session's tenant:
+// by its method (RFC 9110, 9.2.1), or because it is one that leaves the session
+// or the tenant.
+func changesNothing(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	switch r.URL.Path {
+	case "/-/signin", "/-/signout", "/-/switch":
+		return true
+	}
+	return false
 }
 
 // cookieValue finds a cookie by its name (RFC 6265, 5.4), without the copies
@@ -79,4 +98,9 @@ func setCookie(r *web.Request, name, value string, life time.Duration, site http
 // admission is the admission that the browser carries, or nothing.
 func admission(r *web.Request) secret.String {
 	return secret.Of(cookieValue(r.Header["Cookie"], admissionCookie))
+}
+
+// signUpBrowser is what the browser has kept since it signed up, or nothing.
+func signUpBrowser(r *web.Request) secret.String {
+	return secret.Of(cookieValue(r.Header["Cookie"], signUpCookie))
 }

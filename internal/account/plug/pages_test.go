@@ -121,6 +121,41 @@ func TestJourney(t *testing.T) {
 	d.nothingLogged(word, address)
 }
 
+// A link that is opened in another browser than the one that signed up, as when
+// a stranger did, asks its holder for name and password; what was entered before
+// opens nothing.
+func TestConfirmInAnotherBrowser(t *testing.T) {
+	d := open(t)
+	address, evil := "ada@canary.invalid", "only the attacker knows this"
+	attacker, holder := d.visitor(), d.visitor()
+	p, err := attacker.Post(ctx, "/-/signup", "email", address, "name", "Attacker", "password", evil)
+	is(t, p, err, 303)
+	for _, attribute := range []string{"HttpOnly", "Secure", "SameSite=Lax", "Path=/", "Max-Age="} {
+		if !strings.Contains(p.Header.Get("Set-Cookie"), attribute) {
+			t.Errorf("the cookie lacks %s: %s", attribute, p.Header.Get("Set-Cookie"))
+		}
+	}
+	_, link := d.letter(address)
+	p, err = holder.Get(ctx, link)
+	is(t, p, err, 200, "in another browser", address, `name="password"`, `autocomplete="new-password"`, "Make the account")
+	if strings.Contains(p.Body, "Attacker") {
+		t.Error("the page repeats what a stranger entered")
+	}
+	p, err = holder.Post(ctx, link)
+	is(t, p, err, 422, "Enter the name")
+	p, err = holder.Post(ctx, link, "name", "Ada", "password", "short")
+	is(t, p, err, 422, "at least 15 characters", `value="Ada"`)
+	p, err = holder.Post(ctx, link, "name", "Ada", "password", word)
+	is(t, p, err, 303, "/-/signin")
+	p, err = attacker.Post(ctx, "/-/signin", "email", address, "password", evil)
+	is(t, p, err, 401)
+	p, err = holder.Post(ctx, "/-/signin", "email", address, "password", word)
+	is(t, p, err, 303)
+	p, err = holder.Get(ctx, "/-/account/")
+	is(t, p, err, 200, "Ada")
+	d.nothingLogged(word, address)
+}
+
 // nothingLogged looks for secrets and addresses in the log lines.
 func (d *door) nothingLogged(secrets ...string) {
 	d.t.Helper()
@@ -179,6 +214,7 @@ func TestAnswersTellNothing(t *testing.T) {
 	_, c := d.somebody("known")
 	own := regexp.MustCompile(`(?i)unknown@canary\.invalid|` + regexp.QuoteMeta(c.Address))
 	request := regexp.MustCompile(`req_[0-9a-z]+`)
+	browser := regexp.MustCompile(signUpCookie + `=[A-Za-z0-9_-]{43};`)
 	whole := func(p *trust.Page, err error) string {
 		t.Helper()
 		if err != nil {
@@ -191,6 +227,7 @@ func TestAnswersTellNothing(t *testing.T) {
 			b.WriteString(name + ": " + strings.Join(p.Header[name], ", ") + "\n")
 		}
 		s := request.ReplaceAllString(b.String()+p.Body, "req_")
+		s = browser.ReplaceAllString(s, signUpCookie+"=TOKEN;")
 		return http.StatusText(p.Status) + "\n" + own.ReplaceAllString(s, "ADDRESS")
 	}
 	for what, do := range map[string]func(address string) string{
@@ -204,6 +241,14 @@ func TestAnswersTellNothing(t *testing.T) {
 	} {
 		if known, unknown := do(c.Address), do("unknown@canary.invalid"); known != unknown {
 			t.Errorf("%s tells who has an account:\n--- known\n%s\n--- unknown\n%s", what, known, unknown)
+		}
+	}
+	for _, a := range []string{c.Address, "unknown@canary.invalid"} {
+		v := d.visitor()
+		p, err := v.Post(ctx, "/-/signup", "email", a, "name", "X", "password", word)
+		is(t, p, err, 303)
+		if len(v.Cookie(signUpCookie)) != 43 {
+			t.Errorf("the browser that signed up with %s is not remembered", a)
 		}
 	}
 	if m, _ := d.letter(c.Address); m.Subject == "" {
@@ -362,17 +407,20 @@ func FuzzCookieValue(f *testing.F) {
 func TestAuthenticateAllocatesNothing(t *testing.T) {
 	d := open(t)
 	v, _ := d.somebody("ada")
-	r := &http.Request{Header: http.Header{"Cookie": {"theme=dark; " + sessionCookie + "=" + v.Cookie(sessionCookie) + "; x=y"}}}
+	r := &http.Request{URL: &url.URL{Path: "/"}, Header: http.Header{"Cookie": {"theme=dark; " + sessionCookie + "=" + v.Cookie(sessionCookie) + "; x=y"}}}
 	r = r.WithContext(context.Background())
 	authn := cookies{d.accounts}
 	for deadline := time.Now().Add(10 * time.Second); !d.accounts.DB.Fresh() && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 	}
-	if n := testing.AllocsPerRun(200, func() {
-		if s, err := authn.Authenticate(r); err != nil || s.Kind != access.KindPerson {
-			t.Fatal(s.Kind, err)
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		r.Method = method
+		if n := testing.AllocsPerRun(200, func() {
+			if s, err := authn.Authenticate(r); err != nil || s.Kind != access.KindPerson {
+				t.Fatal(s.Kind, err)
+			}
+		}); n != 0 {
+			t.Errorf("%s allocates %v times", method, n)
 		}
-	}); n != 0 {
-		t.Errorf("it allocates %v times", n)
 	}
 }
 

@@ -63,14 +63,18 @@ func (p *plug) signUp(r *web.Request) error {
 
 // signUpWith signs up by the form, and by an admission if there is one.
 func (p *plug) signUpWith(r *web.Request, d signUpData, admitted secret.String) error {
+	browser := secret.NewToken()
 	signed, err := p.accounts.SignUp(r.Context(), r.Subject, account.Application{
 		Email: r.Value("email"), Name: r.Value("name"), Password: secret.Of(r.Value("password")),
-		ReturnTo: d.ReturnTo, Invitation: invitation(d.ReturnTo), Admission: admitted,
+		ReturnTo: d.ReturnTo, Browser: browser, Invitation: invitation(d.ReturnTo), Admission: admitted,
 	})
 	if err != nil {
 		return r.FormPage("account/signup", titleSignUp, d, err)
 	}
 	if signed.Session == "" {
+		// Whoever has the address: the answer tells nothing. Lax, since the link
+		// is opened from a mail.
+		setCookie(r, signUpCookie, browser.Reveal(), p.config.ConfirmLife.D(), http.SameSiteLaxMode)
 		return r.See("/-/signup/sent")
 	}
 	setCookie(r, admissionCookie, "", -1, http.SameSiteStrictMode)
@@ -98,19 +102,33 @@ func (p *plug) sentSignUp(r *web.Request) error {
 	}})
 }
 
-func (p *plug) showConfirm(r *web.Request) error {
-	pending, err := p.accounts.PeekConfirm(r.Context(), token(r))
+// confirmData is what the page of a confirmation link shows.
+type confirmData struct {
+	account.Pending
+	Min int // characters of a password
+}
+
+func (p *plug) showConfirm(r *web.Request) error { return p.confirmPage(r, nil) }
+
+func (p *plug) confirmPage(r *web.Request, refusal error) error {
+	pending, err := p.accounts.PeekConfirm(r.Context(), token(r), signUpBrowser(r))
 	if err != nil {
 		return err
 	}
-	return r.Page("account/confirm", titleConfirm, pending)
+	return r.FormPage("account/confirm", titleConfirm, confirmData{pending, account.MinPassword}, refusal)
 }
 
 func (p *plug) confirm(r *web.Request) error {
-	returnTo, err := p.accounts.Confirm(r.Context(), r.Subject, token(r))
+	returnTo, err := p.accounts.Confirm(r.Context(), r.Subject, token(r), account.Confirmation{
+		Browser: signUpBrowser(r), Name: r.Value("name"), Password: secret.Of(r.Value("password")),
+	})
+	if fault.KindOf(err) == fault.Invalid {
+		return p.confirmPage(r, err)
+	}
 	if err != nil {
 		return err
 	}
+	setCookie(r, signUpCookie, "", -1, http.SameSiteLaxMode)
 	if r.Subject.Kind == access.KindPerson {
 		r.Flash(text.New("Your address is confirmed."))
 		return r.See(orHome(returnTo))

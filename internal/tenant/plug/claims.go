@@ -34,9 +34,9 @@ func (p plug) claims() []trust.Claim {
 				"Whether an organisation gives its people roles that fit their work is for the organisation to say.",
 			Fresh: 3 * time.Hour,
 			Checks: []trust.Check{{
-				Name: "tenant.roles_at_once", Version: 1, Period: time.Hour, Timeout: 45 * time.Second,
+				Name: "tenant.roles_at_once", Version: 2, Period: time.Hour, Timeout: 45 * time.Second,
 				Method: "A synthetic owner invites a second synthetic person as a viewer, then makes that person a member, an admin and a viewer again, and removes them. " +
-					"After each step the same session of that person tries what the role allows and what it does not, with the next request; as an admin it also tries to make owners and to touch the owner.",
+					"After each step the same session of that person tries what the role allows and what it does not, with the next request; as an admin it also tries to make owners and to touch the owner. After the removal it also sends a form of the organisation that was still open, which must be refused as such and not act elsewhere.",
 				Run: p.rolesAtOnce,
 			}},
 		},

@@ -150,6 +150,10 @@ func (p plug) leave(r *web.Request) error {
 	if err := p.Tenants.Leave(r.Context(), r.Subject, r.Subject.Tenant); err != nil {
 		return r.Confirm(c, err)
 	}
+	// What was still open in this browser has been left knowingly.
+	if err := p.Switcher.Switch(r.Context(), r.Subject, tenant.HomeOf(r.Subject.Account)); err != nil {
+		return err
+	}
 	r.Flash(text.New("You have left."))
 	return r.See("/-/org/")
 }

@@ -73,6 +73,34 @@ func words(p *trust.Page) string {
 	return s[:min(len(s), 600)]
 }
 
+// Who was removed while a form was open is told so, once, and the form acts
+// nowhere; who left knows it.
+func TestAFormThatWasStillOpen(t *testing.T) {
+	h := furnished(t)
+	h.status(t, h.owner.post(h.paths[h.admin]+"/remove"), http.StatusSeeOther)
+	p := h.admin.get("/-/org/")
+	h.status(t, p, http.StatusOK)
+	if !strings.Contains(p.Body, "personal space") {
+		t.Errorf("reading goes on elsewhere:\n%s", words(p))
+	}
+	p = h.admin.post("/-/org/invite", "email", "x@canary.invalid", "role", "viewer")
+	h.status(t, p, http.StatusConflict)
+	if !strings.Contains(p.Body, "no longer in the organisation") {
+		t.Errorf("the refusal says:\n%s", words(p))
+	}
+	h.status(t, h.admin.post("/-/org/new", "name", "My own"), http.StatusSeeOther)
+
+	h.status(t, h.member.post("/-/org/leave"), http.StatusSeeOther)
+	h.status(t, h.member.post("/-/org/new", "name", "My own"), http.StatusSeeOther)
+
+	h.status(t, h.owner.post(h.paths[h.viewer]+"/remove"), http.StatusSeeOther)
+	h.status(t, h.viewer.post("/-/switch", "tenant", string(h.owner.org)), http.StatusNotFound)
+	h.status(t, h.viewer.post("/-/signout"), http.StatusSeeOther)
+	if h.err != nil {
+		t.Fatal(h.err)
+	}
+}
+
 // Each page says what it is for, to whom, and offers only what it would do.
 func TestPages(t *testing.T) {
 	h := furnished(t)

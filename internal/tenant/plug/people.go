@@ -163,6 +163,9 @@ func (p plug) remove(r *web.Request) error {
 	}
 	r.Flash(text.New("%s was removed.", called(each)))
 	if each.Account == r.Subject.Account {
+		if err := p.Switcher.Switch(r.Context(), r.Subject, tenant.HomeOf(each.Account)); err != nil {
+			return err
+		}
 		return r.See("/-/org/")
 	}
 	return r.See("/-/org/people")

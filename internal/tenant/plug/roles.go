@@ -65,6 +65,8 @@ func (p plug) rolesAtOnce(ctx context.Context, b trust.Bench) (trust.Result, err
 	boss.tries("removes the person", other, boss.post(self+"/remove"))
 	page := hand.get("/-/org/")
 	hand.asks("removed, with the next request: sees nothing of the organisation", t.err == nil && !strings.Contains(page.Body, "Canary crew"))
+	form := hand.post("/-/org/name", "name", "Canary pirates")
+	hand.tries("removed: sends a form of the organisation that was still open", conflict, form)
 	hand.tries("removed: goes back in", missing, hand.post("/-/switch", "tenant", string(boss.org)))
 	hand.tries("removed: uses the invitation again", gone, hand.post(link))
 	return t.result()

@@ -1,0 +1,93 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"troth/internal/access"
+	"troth/internal/mail"
+	"troth/internal/store"
+)
+
+// Strangers can cause mails to any address, by signing up with it and by
+// resetting its password. These are the bounds within an hour, for each of the
+// two purposes: whatever strangers do for one, the other is free, and what they
+// do from their networks leaves the holder's own free, until all together have
+// sent as many as a mailbox bears.
+//
+// Nobody is locked out by that: a link lives at least as long as it counts, and
+// no newer one ends it. Whoever gets no further mail has those of the hour, of
+// which each does what is wanted (a link to sign up asks its holder for the
+// password; see [Confirmation]).
+const (
+	fromOneNetwork = 5
+	fromAll        = 10
+)
+
+// The purposes of mails that strangers can cause.
+const (
+	forSignUp = "sign-up"
+	forReset  = "reset"
+)
+
+// sendSome stores a link and sends its letter, unless the bounds are reached. A
+// letter to nobody counts, and is not sent.
+func (a *Accounts) sendSome(tx *store.Tx, purpose string, network []byte, l link, letter mail.Message) error {
+	life := time.Duration(l.expiresAt-l.createdAt) * time.Microsecond
+	since := store.FromMicros(l.createdAt).Add(-min(life, time.Hour))
+	here, all, err := asked(tx, l.index, purpose, network, since)
+	if err != nil || here >= fromOneNetwork || all >= fromAll {
+		return err
+	}
+	if err := insertAsked(tx, l, purpose, network); err != nil {
+		return err
+	}
+	if err := insertLink(tx, l); err != nil {
+		return err
+	}
+	if letter.To == "" {
+		return nil
+	}
+	return a.Post.SendTx(tx, letter)
+}
+
+// network is the blind index of where a request comes from, so that the table
+// holds no address: the /24 of version 4 and the /64 of version 6, within which
+// one person commonly moves. Requests from nowhere share one.
+func (a *Accounts) network(ctx context.Context, by access.Subject) ([]byte, error) {
+	index, err := a.Keys.Index(ctx, "", "account_mail.network", near(by.Context.IP))
+	if err != nil {
+		return nil, fmt.Errorf("computing the blind index of a network: %w", err)
+	}
+	return index, nil
+}
+
+func near(ip netip.Addr) string {
+	if !ip.IsValid() {
+		return "nowhere"
+	}
+	ip = ip.Unmap().WithZone("")
+	bits := 64
+	if ip.Is4() {
+		bits = 24
+	}
+	p, _ := ip.Prefix(bits) // fails only for bits that the version has not
+	return p.String()
+}
+
+// asked counts what was asked about an address since a time, from one network
+// and from all.
+func asked(tx *store.Tx, index []byte, purpose string, network []byte, since time.Time) (here, all int, err error) {
+	err = tx.QueryRow(`SELECT COALESCE(SUM(CASE WHEN network = $1 THEN 1 ELSE 0 END), 0), COUNT(*)
+		FROM account_mail WHERE email_index = $2 AND purpose = $3 AND asked_at > $4`,
+		network, index, purpose, store.Micros(since)).Scan(&here, &all)
+	return here, all, err
+}
+
+func insertAsked(tx *store.Tx, l link, purpose string, network []byte) error {
+	_, err := tx.Exec(`INSERT INTO account_mail (digest, email_index, purpose, network, asked_at) VALUES ($1, $2, $3, $4, $5)`,
+		l.digest[:], l.index, purpose, network, l.createdAt)
+	return err
+}
