@@ -155,6 +155,8 @@ export async function passwords(v) {
   await v.press("Send the link");
   await v.is("/-/reset/sent", "Look into your mailbox");
   await look(v, "reset-sent");
+  await v.go("/-/dev/mail");
+  await look(v, "mail", { snapshot: false, screen: [""] });
   await v.letter("Reset your password");
   await look(v, "mail-message", { screen: [""] });
   await v.arriving(() => v.page.locator("pre a").click());

@@ -20,6 +20,10 @@ export async function application(v) {
   await look(v, "notes-empty");
   await note(v, "For myself", "Nobody else reads this.");
   await look(v, "notes-personal");
+  await v.follow("For myself");
+  await look(v, "note");
+  await v.go("/about");
+  await look(v, "notes-about");
 }
 
 // found creates an organisation, invites somebody as a viewer, and writes a
@@ -33,8 +37,10 @@ export async function found(v, whom) {
   await v.press("Create");
   await v.is("/-/org/", organisation);
   await look(v, "organisation", { screen: [""] });
-  await v.go("/-/org/people");
-  await look(v, "people-alone");
+  for (const [page, name] of [["name", "organisation-name"], ["leave", "organisation-leave"], ["people", "people-alone"]]) {
+    await v.go("/-/org/" + page);
+    await look(v, name);
+  }
   await v.go("/-/org/invite");
   await look(v, "invite");
   await v.fill({ "E-mail address": whom.email });
@@ -90,6 +96,7 @@ export async function obey(owner, v) {
   await look(owner, "person-remove");
   await owner.press("Remove");
   await owner.says(`${v.name} was removed.`);
+  await look(owner, "people-removed");
 
   await v.go("/");
   assert.equal(await v.page.getByRole("heading", { name: "Engine" }).count(), 0, "the notes of the organisation are gone for who was removed");
