@@ -20,6 +20,9 @@
 //     for 60 seconds. Nothing that a client writes under a name of that family,
 //     in any spelling, arrives; nor does Troth's own session cookie. What the
 //     application answers cannot set Troth's cookies or headers.
+//   - A request that lasts obeys too: once a second it is asked anew whether the
+//     person may still do it (see watch.go). An open WebSocket or stream counts
+//     as use of the session: it keeps it from expiring when idle.
 //   - A request that was accepted is answered: [Edge.Serve] ends by letting
 //     running requests finish, within a deadline.
 //
@@ -152,7 +155,9 @@ type Edge struct {
 	o      Options
 	limits Limits
 	origin *url.URL
+	port   string // of the origin
 	hosts  map[string]bool
+	words  map[string]bool // of which the addresses of own pages are made
 	hsts   string
 	table  *table
 	own    *http.ServeMux
@@ -165,6 +170,8 @@ type Edge struct {
 	cancel context.CancelFunc // ends what is still running after the drain
 	base   context.Context
 	active counter
+	watch  watch
+	odd    odd
 }
 
 // New compiles the routes and connects the parts. It reports everything that
@@ -213,7 +220,11 @@ func (e *Edge) parseOrigin() error {
 	if err != nil || u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
 		return fmt.Errorf("the origin %q must be https://, a host name and possibly a port, as in https://localhost:8443", e.o.Origin)
 	}
+	u.Host = strings.TrimSuffix(strings.ToLower(u.Host), ":443")
 	e.origin = u
+	if e.port = u.Port(); e.port == "" {
+		e.port = "443"
+	}
 	e.hsts = strictTransport(u.Hostname())
 	e.hosts = map[string]bool{strings.ToLower(u.Hostname()): true}
 	for _, h := range e.o.Hosts {

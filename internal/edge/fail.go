@@ -14,6 +14,8 @@ import (
 var statuses = map[string]int{
 	errAmbiguous.Code:    http.StatusBadRequest,
 	errHost.Code:         http.StatusMisdirectedRequest, // RFC 9110, 15.5.20
+	errHostForm.Code:     http.StatusBadRequest,         // RFC 9112, 3.2
+	errConnection.Code:   http.StatusBadRequest,
 	errMethod.Code:       http.StatusMethodNotAllowed,
 	errUpstream.Code:     http.StatusBadGateway,
 	errUpstreamLate.Code: http.StatusGatewayTimeout,

@@ -12,7 +12,7 @@ import (
 
 // How often what the front door depends on is asked, and how long it may take
 // to answer. Together they bound how long after its death requests are still
-// let through on what is cached: a second.
+// let through on what is cached: a second when it says so, two when it is silent.
 const (
 	gateEvery   = 400 * time.Millisecond
 	gatePatient = 500 * time.Millisecond
@@ -34,6 +34,7 @@ type gate struct {
 	mu       sync.Mutex
 	running  []bool // a check that has not come back is not started again
 	failed   []bool
+	late     []bool // did not answer in time when it was asked last
 	primed   atomic.Bool
 }
 
@@ -87,7 +88,7 @@ func (g *gate) look(ctx context.Context) {
 	}
 	waiting := 0
 	for i, d := range g.depends {
-		errs[i] = errors.New("it does not answer")
+		errs[i] = errSilent
 		if g.running[i] {
 			continue
 		}
@@ -123,12 +124,26 @@ func ask(ctx context.Context, d Dependency) (err error) {
 	return d.Check(ctx)
 }
 
-// conclude opens or shuts the gate, and logs what changed.
+// errSilent says that a dependency did not answer in time.
+var errSilent = errors.New("it does not answer")
+
+// conclude opens or shuts the gate, and logs what changed. An answer that says
+// no shuts it at once; one that is only late does so the second time, since a
+// busy machine is late too. What has never answered is not waited for.
 func (g *gate) conclude(errs []error) {
 	var names []string
 	g.mu.Lock()
+	if g.late == nil {
+		g.late = make([]bool, len(errs))
+	}
 	for i, err := range errs {
 		name := g.depends[i].Name
+		silent := errors.Is(err, errSilent) || errors.Is(err, context.DeadlineExceeded)
+		if silent && !g.late[i] && !g.failed[i] && g.primed.Load() {
+			g.late[i], err = true, nil
+		} else {
+			g.late[i] = silent
+		}
 		if err != nil {
 			names = append(names, name)
 		}

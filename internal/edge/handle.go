@@ -2,13 +2,11 @@ package edge
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
 	"strings"
 
-	"troth/internal/access"
 	"troth/internal/fault"
 	"troth/internal/id"
 	"troth/internal/web"
@@ -21,8 +19,6 @@ var (
 		"The request cannot be recorded right now, so it was refused. Try again soon.").In(5e9)
 	errUnknown = fault.New(fault.Unavailable, "edge.unknown_subject",
 		"It cannot be found out right now who you are, so the request was refused. Try again soon.").In(5e9)
-	errHost = fault.New(fault.Invalid, "edge.host",
-		"This server does not answer under that name. Use the address that you were given.")
 	errMethod = fault.New(fault.Invalid, "edge.method", "The method of the request is not taken here.")
 	errNoPage = fault.New(fault.NotFound, "edge.nothing", "There is nothing at this address. Check it, or start from the first page.")
 )
@@ -30,6 +26,11 @@ var (
 // healthPrefix is answered even when the gate is shut: whoever restarts the
 // program must be able to ask.
 const healthPrefix = "/-/health/"
+
+// assetPrefix is where the style of the pages is, built into the program. It
+// needs nothing that could be away, and without it the page that says so could
+// hardly be read.
+const assetPrefix = "/-/assets/"
 
 // ServeHTTP takes a request through all steps.
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -65,18 +66,22 @@ var closing = []string{"close"}
 // serve decides where a request goes and begins its access line.
 func (e *Edge) serve(v *visit, r *http.Request) {
 	path := rawPath(r)
-	rule, err := e.form(r, path)
+	rule, err := e.form(v, r, path)
 	if err == nil && strings.HasPrefix(path, healthPrefix) {
 		e.health(v, r, path)
 		return
 	}
 	if !e.gate.open() {
-		_ = v.begin(r, path) // refused in any case
+		if err == nil && e.isAsset(r, path) {
+			e.health(v, r, path)
+			return
+		}
+		_ = v.begin(r, e.recordable(path, rule)) // refused in any case
 		v.fail(r, errShut)
 		return
 	}
 	if err != nil {
-		e.refuse(v, r, err)
+		e.refuse(v, r, e.recordable(path, rule), err)
 		return
 	}
 	if rule == own {
@@ -100,44 +105,42 @@ func (e *Edge) serve(v *visit, r *http.Request) {
 		v.fail(r, err)
 		return
 	}
-	e.forward(v, r)
+	e.forward(v, r, rule)
 }
 
-// form refuses requests that are not what they seem.
-func (e *Edge) form(r *http.Request, path string) (*rule, error) {
-	switch r.Method {
-	case http.MethodConnect, http.MethodTrace:
-		return nil, errMethod // RFC 9110, 9.3.6 and 9.3.8: for proxies of another kind
-	}
+// form refuses requests that are not what they seem. The rule is nil only when
+// there is none.
+func (e *Edge) form(v *visit, r *http.Request, path string) (*rule, error) {
 	found, err := e.table.rule(path)
 	if err != nil {
 		return nil, err
 	}
-	if !e.hosts[hostName(r.Host)] && !strings.HasPrefix(path, healthPrefix) {
-		return nil, errHost
+	switch r.Method {
+	case http.MethodConnect, http.MethodTrace:
+		return found, errMethod // RFC 9110, 9.3.6 and 9.3.8: for proxies of another kind
 	}
-	return found, nil
+	if v.host, err = e.hostOf(r); err != nil && !strings.HasPrefix(path, healthPrefix) {
+		return found, err
+	}
+	return found, oneHop(r.Header)
 }
 
-// hostName is the host without its port, in lower case; IPv6 without brackets.
-func hostName(host string) string {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
+// isAsset reports whether the request is for a file that is built into the
+// program and names nobody.
+func (e *Edge) isAsset(r *http.Request, path string) bool {
+	if !strings.HasPrefix(path, assetPrefix) {
+		return false
 	}
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	for i := 0; i < len(host); i++ {
-		if host[i] >= 'A' && host[i] <= 'Z' {
-			return strings.ToLower(host)
-		}
-	}
-	return host
+	_, pattern := e.own.Handler(r)
+	return e.routes[pattern].Anonymous
 }
 
 // refuse answers a request that was not even looked at further; it is recorded
 // as a stranger's.
-func (e *Edge) refuse(v *visit, r *http.Request, err error) {
+func (e *Edge) refuse(v *visit, r *http.Request, path string, err error) {
+	e.tell(v, err)
 	v.subject.Context.IP, v.subject.Context.Request = v.ip, v.id
-	if lerr := v.begin(r, rawPath(r)); lerr != nil {
+	if lerr := v.begin(r, path); lerr != nil {
 		err = fault.Wrap(lerr, errUnrecorded.Kind, errUnrecorded.Code, errUnrecorded.Message.Format)
 	}
 	v.fail(r, err)
@@ -146,20 +149,17 @@ func (e *Edge) refuse(v *visit, r *http.Request, err error) {
 // admit holds the rule of a route of the application.
 func (v *visit) admit(rule *rule) error {
 	if v.unknown != nil {
-		if fault.As(v.unknown) != nil {
-			return v.unknown
-		}
-		return fault.Wrap(v.unknown, errUnknown.Kind, errUnknown.Code, errUnknown.Message.Format)
+		return unknown(v.unknown)
 	}
-	switch {
-	case rule.public:
-		return nil
-	case rule.permission != "":
-		return v.subject.Require(access.Permission(rule.permission))
-	case v.subject.Kind != access.KindPerson:
-		return errStranger
+	return rule.admits(v.subject)
+}
+
+// unknown is the fault of not knowing who it is.
+func unknown(err error) error {
+	if fault.As(err) != nil {
+		return err
 	}
-	return nil
+	return fault.Wrap(err, errUnknown.Kind, errUnknown.Code, errUnknown.Message.Format)
 }
 
 // withoutApplication answers when nothing stands behind the front door.
@@ -179,11 +179,13 @@ var errStranger = fault.New(fault.Unauthenticated, "edge.sign_in", "Sign in firs
 func (e *Edge) ownPage(v *visit, r *http.Request, path string) {
 	_, pattern := e.own.Handler(r)
 	route, ok := e.routes[pattern]
-	if ok {
-		v.route = route.Path
-		if route.Redact {
-			path = route.Path
-		}
+	switch {
+	case !ok:
+		path = e.recordable(path, own)
+	case route.Redact:
+		v.route, path = route.Path, route.Path
+	default:
+		v.route, path = route.Path, hideTokens(path)
 	}
 	if !ok || !route.Anonymous {
 		v.authenticate(r)
@@ -207,10 +209,14 @@ func (e *Edge) page(v *visit, r *http.Request) {
 }
 
 // health answers without the gate, without a name and, when it must be, without
-// a line in the log: it tells nothing but that.
+// a line in the log: it tells nothing but that. So are assets answered while
+// the gate is shut.
 func (e *Edge) health(v *visit, r *http.Request, path string) {
 	v.route = healthPrefix
-	_ = v.begin(r, path)
+	if strings.HasPrefix(path, assetPrefix) {
+		v.route = assetPrefix
+	}
+	_ = v.begin(r, e.recordable(path, own))
 	e.page(v, r)
 }
 
@@ -235,9 +241,10 @@ func (e *Edge) compile() error {
 		return err
 	}
 	e.deps = deps
-	e.routes = map[string]web.Route{}
+	e.routes, e.words = map[string]web.Route{}, map[string]bool{".": true, "..": true}
 	for _, route := range e.o.Routes {
 		e.routes[route.Pattern()] = route
+		e.learn(route.Path)
 		if isOwn(route.Path) {
 			continue
 		}

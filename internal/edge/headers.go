@@ -170,6 +170,32 @@ func stripResponse(h http.Header, hsts string) {
 	}
 }
 
+// stripEarly cleans an informational answer (100 to 199) of the application's:
+// of use are links to what the page will need (RFC 8297), and nothing else has
+// a meaning there that is the application's to give.
+func stripEarly(h http.Header) {
+	for name := range h {
+		if name != "Link" {
+			delete(h, name)
+		}
+	}
+}
+
+// stripTrailers cleans what follows the body of an answer.
+func stripTrailers(h http.Header) {
+	for name := range h {
+		bare := strings.TrimPrefix(name, http.TrailerPrefix)
+		if len(bare) == 0 || bare[0]|0x20 != 's' && bare[0]|0x20 != 't' && isAlnum(bare[0]) {
+			continue
+		}
+		var buf [maxName]byte
+		n := normalName(buf[:], bare)
+		if family(n, "troth") || string(n) == "set-cookie" || string(n) == "strict-transport-security" {
+			delete(h, name)
+		}
+	}
+}
+
 // Shared by all answers: nobody appends to them.
 var (
 	nosniff    = []string{"nosniff"}

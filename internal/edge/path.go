@@ -80,30 +80,30 @@ func dotSegmentAt(path string, i int) bool {
 // that no reading makes harmless.
 func readings(raw string, yield func(string) bool) error {
 	if strings.HasPrefix(raw, "//") || strings.ContainsAny(raw, `\?#`) {
-		return errAmbiguous // "//host" is another site to a browser; the others are no characters of a path
+		return ambiguity("it begins with two slashes or holds a backslash, a question mark or a number sign") // "//host" is another site to a browser; the others are no characters of a path
 	}
 	path := raw
 	for range maxDecodes + 1 {
 		if hasControls(path) || !utf8.ValidString(path) {
-			return errAmbiguous // a NUL ends the path for some; overlong UTF-8 is "/" for others
+			return ambiguity("it holds control characters or is no UTF-8") // a NUL ends the path for some; overlong UTF-8 is "/" for others
 		}
 		lenient := simplify(path)
 		if hasDotSegments(path) || hasDotSegments(lenient) {
-			return errAmbiguous
+			return ambiguity("it holds dot segments")
 		}
 		if !yield(path) || !yield(lenient) {
-			return errAmbiguous
+			return ambiguity("another rule applies to another reading of it")
 		}
 		next, ok := decode(path)
 		if !ok && path == raw {
-			return errAmbiguous // "%" without two hexadecimal digits, RFC 3986, 2.1
+			return ambiguity("a percent sign is not followed by two hexadecimal digits") // "%" without two hexadecimal digits, RFC 3986, 2.1
 		}
 		if !ok || next == path {
 			return nil
 		}
 		path = next
 	}
-	return errAmbiguous
+	return ambiguity("it is encoded more than three times")
 }
 
 // simplify makes the most forgiving reading: "\" is "/", parameters are

@@ -95,9 +95,12 @@ func transport(socket string, header time.Duration) *http.Transport {
 
 // forward sends the request to the application, with everything that it needs
 // to know and nothing that only Troth may say.
-func (e *Edge) forward(v *visit, r *http.Request) {
+func (e *Edge) forward(v *visit, r *http.Request, rule *rule) {
 	h := r.Header
+	cookies := h["Cookie"]
 	stripRequest(h)
+	onlyWebSocket(h)
+	r.Host = v.host
 	if v.ip.IsValid() {
 		h["X-Forwarded-For"] = []string{v.ip.String()}
 	}
@@ -117,11 +120,18 @@ func (e *Edge) forward(v *visit, r *http.Request) {
 	if e.limits.Body > 0 && r.ContentLength < 0 && r.Body != http.NoBody {
 		r.Body = http.MaxBytesReader(v.ResponseWriter, r.Body, e.limits.Body)
 	}
+	if v.subject.Kind == access.KindPerson {
+		r = r.WithContext(e.watch.enter(v, r, rule, cookies))
+		defer e.watch.leave(&v.watched)
+	}
 	e.proxy.ServeHTTP(v, r)
+	stripTrailers(v.Header())
 }
 
 // rewrite addresses the outgoing request. httputil removed Forwarded and the
-// X-Forwarded headers that it knows, stripRequest all others of that kind.
+// X-Forwarded headers that it knows, stripRequest all others of that kind; what
+// Troth says itself is set here, after the headers that the client listed in
+// Connection were taken out.
 func rewrite(p *httputil.ProxyRequest, target *url.URL) {
 	out := p.Out
 	out.URL.Scheme, out.URL.Host = target.Scheme, target.Host
@@ -137,6 +147,9 @@ func rewrite(p *httputil.ProxyRequest, target *url.URL) {
 	h := out.Header
 	if from := p.In.Header["X-Forwarded-For"]; from != nil {
 		h["X-Forwarded-For"] = from // set by forward: httputil took it out of the copy
+	}
+	if token := p.In.Header[AssertionHeader]; token != nil {
+		h[AssertionHeader] = token // set by forward, too
 	}
 	h["X-Forwarded-Host"] = []string{p.In.Host}
 	h["X-Forwarded-Proto"] = https
@@ -161,6 +174,13 @@ func (e *Edge) upstreamFailed(w http.ResponseWriter, r *http.Request, err error)
 	v, ok := w.(*visit)
 	if !ok {
 		panic(http.ErrAbortHandler) // cannot happen: forward passes a visit
+	}
+	if cause := context.Cause(r.Context()); v.watched.cancel != nil && fault.As(cause) != nil {
+		if fault.KindOf(cause) == fault.Unauthenticated {
+			v.subject = access.Nobody(v.subject.Context)
+		}
+		v.fail(v.watched.request, cause)
+		return
 	}
 	f := errUpstream
 	_, tooLarge := errors.AsType[*http.MaxBytesError](err)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"troth/internal/access"
 )
 
 // The access of a route of the application that is not a permission.
@@ -152,7 +154,7 @@ func (t *table) in(path string, byPath, exact map[string]*rule) *rule {
 // fault.Invalid when there is no such rule. A plain path costs no allocation.
 func (t *table) rule(raw string) (*rule, error) {
 	if raw == "" || raw[0] != '/' {
-		return nil, errAmbiguous
+		return nil, ambiguity("it does not begin with a slash")
 	}
 	s := shapeOf(raw)
 	found := t.find(raw)
@@ -164,7 +166,7 @@ func (t *table) rule(raw string) (*rule, error) {
 	}
 	if s.plain {
 		if (s.upper || t.upper) && len(t.folded)+len(t.foldedX) > 0 && !agrees(raw) {
-			return nil, errAmbiguous
+			return nil, ambiguity("another rule applies to it without regard to case")
 		}
 		return found, nil
 	}
@@ -184,6 +186,19 @@ func (t *table) rules() []AppRoute {
 	}
 	slices.SortFunc(out, func(a, b AppRoute) int { return strings.Compare(a.Path, b.Path) })
 	return out
+}
+
+// admits holds the rule: the error says what is missing.
+func (r *rule) admits(s access.Subject) error {
+	switch {
+	case r.public:
+		return nil
+	case r.permission != "":
+		return s.Require(access.Permission(r.permission))
+	case s.Kind != access.KindPerson:
+		return errStranger
+	}
+	return nil
 }
 
 func (r *rule) access() string {

@@ -69,6 +69,9 @@ func (e *Edge) Serve(ctx context.Context, listeners ...net.Listener) error {
 	if e.o.Signer != nil {
 		loops.Go(func() { e.every(background, signerEvery, "signing keys", e.o.Signer.Refresh) })
 	}
+	watching, unwatch := context.WithCancel(context.WithoutCancel(ctx)) // until the last request has ended
+	defer unwatch()
+	loops.Go(func() { e.watch.run(watching, e) })
 	listeners = append(slices.Clone(listeners), e.memory)
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
@@ -82,6 +85,7 @@ func (e *Edge) Serve(ctx context.Context, listeners ...net.Listener) error {
 	}
 	drained := e.drain()
 	stop()
+	unwatch()
 	loops.Wait()
 	return errors.Join(err, drained)
 }

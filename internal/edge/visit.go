@@ -30,6 +30,8 @@ type visit struct {
 	line    Line
 	status  int
 	bytes   int64
+	host    string // the canonical one
+	watched watched
 }
 
 // visitKey finds the visit in the context of a request for an own page.
@@ -44,9 +46,14 @@ func withVisit(r *http.Request, v *visit) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), visitKey{}, v))
 }
 
-// WriteHeader remembers the first final status.
+// WriteHeader remembers the first final status. What the application says
+// before it (RFC 9110, 15.2) is cleaned here: package httputil shows it to
+// nobody else.
 func (v *visit) WriteHeader(status int) {
-	if v.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
+	switch {
+	case status < 200 && status != http.StatusSwitchingProtocols:
+		stripEarly(v.Header())
+	case v.status == 0:
 		v.status = status
 	}
 	v.ResponseWriter.WriteHeader(status)
@@ -71,28 +78,33 @@ func (v *visit) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	c, buf, err := http.NewResponseController(v.ResponseWriter).Hijack()
 	if err == nil {
 		v.status = http.StatusSwitchingProtocols
+		v.watched.upgraded(c)
 	}
 	return c, buf, err
 }
 
 // authenticate asks who it is. What cannot be told is an error: never nobody.
 func (v *visit) authenticate(r *http.Request) {
-	for _, a := range v.edge.o.Authenticators {
-		s, err := a.Authenticate(r)
-		if err != nil {
-			v.unknown = err
-			break
-		}
-		if s.Kind != access.KindNobody {
-			v.subject = s
-			break
-		}
-	}
+	v.subject, v.unknown = v.edge.who(r)
 	c := &v.subject.Context
 	c.IP, c.Request, c.Agent = v.ip, v.id, agent(r)
 	if c.Session == "" {
 		c.Session = v.subject.Session
 	}
+}
+
+// who asks the authenticators, in their order.
+func (e *Edge) who(r *http.Request) (access.Subject, error) {
+	for _, a := range e.o.Authenticators {
+		s, err := a.Authenticate(r)
+		if err != nil {
+			return access.Subject{}, err
+		}
+		if s.Kind != access.KindNobody {
+			return s, nil
+		}
+	}
+	return access.Subject{}, nil
 }
 
 // known hands what the front door found out to the page.
@@ -123,7 +135,7 @@ func agent(r *http.Request) string {
 // refused.
 func (v *visit) begin(r *http.Request, path string) error {
 	line, err := v.edge.o.Audit.Begin(audit.AccessLine{
-		At: v.at, Method: r.Method, Host: r.Host, Path: clip(path, maxLogPath), Route: v.route,
+		At: v.at, Method: clip(r.Method, maxLogMethod), Host: clip(r.Host, maxLogHost), Path: clip(path, maxLogPath), Route: v.route,
 		Account: v.subject.Account, Tenant: v.subject.Tenant, Session: v.subject.Session,
 		Request: v.id, IP: v.ip, Agent: agent(r),
 	})
@@ -133,8 +145,13 @@ func (v *visit) begin(r *http.Request, path string) error {
 	return err
 }
 
-// maxLogPath bounds the path that is kept.
-const maxLogPath = 1024
+// What is kept of a request is bounded. The longest registered method has 17
+// letters, the longest name 253.
+const (
+	maxLogPath   = 1024
+	maxLogMethod = 32
+	maxLogHost   = 260
+)
 
 func clip(s string, n int) string { return s[:min(len(s), n)] }
 
