@@ -70,6 +70,7 @@ func assertion(t testing.TB, r *http.Request) (a asserted) {
 // TestEveryRouteOfTheApplicationForEverySubject: what is refused never reaches
 // the application, and what is not names who it is.
 func TestEveryRouteOfTheApplicationForEverySubject(t *testing.T) {
+	t.Parallel()
 	up := upstream(t)
 	v := inhabit(t, func(s *Settings) {
 		s.site.Upstream = up.URL

@@ -267,6 +267,7 @@ func (s *sweep) count(d deed) (n int) {
 // TestKeysAreRolledOrNot sweeps a roll of the keyring: whatever fails, every
 // key can be opened, and doing it again comes to its end.
 func TestKeysAreRolledOrNot(t *testing.T) {
+	t.Parallel()
 	s := newSweep(t)
 	for _, target := range []string{"ring", "root"} {
 		for _, how := range []store.Outcome{store.Lost, store.Persisted} {
@@ -298,6 +299,7 @@ func TestKeysAreRolledOrNot(t *testing.T) {
 // TestABackupIsWholeOrRefused sweeps a backup: one that was acknowledged is
 // whole and in the log.
 func TestABackupIsWholeOrRefused(t *testing.T) {
+	t.Parallel()
 	s := newSweep(t)
 	key, err := verify.ParseKey(s.in.audit.VKey())
 	if err != nil {

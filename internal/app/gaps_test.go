@@ -18,6 +18,7 @@ import (
 
 // TestRefusesToStartOnGaps adds one bad part at a time to the real ones.
 func TestRefusesToStartOnGaps(t *testing.T) {
+	t.Parallel()
 	answer := func(*web.Request) error { return nil }
 	passes := []trust.Check{{Name: "test.check", Version: 1, Method: "It looks.", Run: func(context.Context, trust.Bench) (trust.Result, error) { return trust.Result{}, nil }}}
 	for says, bad := range map[string]part.Part{
@@ -58,6 +59,7 @@ func TestRefusesToStartOnGaps(t *testing.T) {
 // TestRefusesToStartOnLaterGaps are those that only show when the parts are
 // put to use.
 func TestRefusesToStartOnLaterGaps(t *testing.T) {
+	t.Parallel()
 	answer := func(*web.Request) error { return nil }
 	for says, bad := range map[string]part.Part{
 		"nobody": {Permissions: []access.Grant{{Permission: "bad.do", Doc: "do it"}}},
@@ -86,6 +88,7 @@ func TestRefusesToStartOnLaterGaps(t *testing.T) {
 // the database. Beside it may stand only what the store and the months of the
 // log make, which have rules of their own.
 func TestEveryTableIsAPartsOwn(t *testing.T) {
+	t.Parallel()
 	h := raise(t)
 	tables, err := h.in.db.Tables(t.Context())
 	if err != nil {
@@ -150,6 +153,7 @@ func TestEveryTemplateIsTranslatable(t *testing.T) {
 
 // TestSecondLifeKeepsTheSchema: opening twice changes nothing.
 func TestSecondLifeKeepsTheSchema(t *testing.T) {
+	t.Parallel()
 	h := raise(t)
 	first, err := h.in.db.Tables(t.Context())
 	if err != nil {

@@ -135,6 +135,7 @@ const kills = 20
 // again: what it acknowledged is there afterwards, and its log verifies and
 // continues the checkpoint that was seen last.
 func TestKilledAtAnyMoment(t *testing.T) {
+	t.Parallel()
 	h := plan(t, func(s *Settings) {
 		s.site.Listen = listen(t)
 		s.site.Origin = "https://localhost" + s.site.Listen[strings.LastIndexByte(s.site.Listen, ':'):]

@@ -238,6 +238,7 @@ func refusedFor(s *subject, r web.Route, p *trust.Page) bool {
 // TestEveryRouteForEverySubject sends every route of every part as every kind
 // of subject, and compares with what Needs, Public and the grants say.
 func TestEveryRouteForEverySubject(t *testing.T) {
+	t.Parallel()
 	v := inhabit(t)
 	routes := part.All(v.in.parts, func(p part.Part) []web.Route { return p.Routes })
 	if len(routes) < 40 {
@@ -299,6 +300,7 @@ func (v *town) cell(t *testing.T, s *subject, r web.Route) {
 // TestForeignIdentifiersInForms: an identifier in a form names nothing either,
 // when it is another's.
 func TestForeignIdentifiersInForms(t *testing.T) {
+	t.Parallel()
 	v := inhabit(t)
 	owner, foreign := v.subjects[6].who, v.subjects[7].who
 	theirs, _ := v.worksIn(owner.account)
@@ -328,6 +330,7 @@ func TestForeignIdentifiersInForms(t *testing.T) {
 // TestAuthorizationDocument compares docs/authorization.md with what the parts
 // say; UPDATE=1 writes it anew.
 func TestAuthorizationDocument(t *testing.T) {
+	t.Parallel()
 	h := raise(t)
 	golden(t, "../../docs/authorization.md", authorization(h.in.parts))
 }

@@ -26,7 +26,7 @@ func (h *house) proven(state string) *verify.Report {
 	if _, err := h.in.audit.Sequence(ctx); err != nil {
 		h.t.Fatal(err)
 	}
-	if err := h.in.audit.Export(ctx, dir, func(int, int) {}); err != nil {
+	if err := h.in.trust.Export(ctx, dir, func(int, int) {}); err != nil {
 		h.t.Fatal(err)
 	}
 	report := h.examined(dir, state)

@@ -12,6 +12,7 @@ import (
 // run leaves no evidence that they could not be exercised, so the claims stand
 // as they stood.
 func TestStoppingProvesNothing(t *testing.T) {
+	t.Parallel()
 	h := plan(t)
 	h.o.idle, h.o.hashing = false, nil // real hashes, because a check looks at them
 	h.set.account.PasswordTarget = config.Duration(10 * time.Millisecond)

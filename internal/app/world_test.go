@@ -23,6 +23,7 @@ import (
 // every step: the next request already obeys. At the end the log verifies, holds
 // every action that was acknowledged, and nothing secret lies about.
 func TestWorld(t *testing.T) {
+	t.Parallel()
 	check(t, "world", 12, func(p *property) {
 		w := newWorld(t, p)
 		p.run.Repeat(map[string]func(*rapid.T){
