@@ -136,10 +136,15 @@ func (c *checker) tree(ctx context.Context, s treeSize) error {
 		c.done += verify.TileWidth
 		c.progress(min(c.done, c.total), c.total)
 	}
-	if lost {
-		return nil
+	switch {
+	case s.head < 0:
+		c.found("head-missing", "tree "+s.name, "It has %d leaves and no head.", s.size)
+	case s.head < s.size:
+		c.found("head-differs", "tree "+s.name, "Its head says that it has %d leaves; its leaves or checkpoints reach to %d.", s.head, s.size)
+	case !lost:
+		return c.log.db.Read(ctx, func(tx *store.Tx) error { return c.head(tx, s, grown) })
 	}
-	return c.log.db.Read(ctx, func(tx *store.Tx) error { return c.head(tx, s, grown) })
+	return nil
 }
 
 // tile compares up to 256 leaves and what lies above them.
@@ -286,7 +291,11 @@ func (c *checker) payload(ctx context.Context, tx *store.Tx, r row, want verify.
 		return nil
 	}
 	at := payload{tenant: id.Tenant(r.tenant), event: id.Event(r.event), month: keys.MonthRef(r.class, monthOf(id.Event(r.event)))}
+	people := map[id.Account]bool{}
 	for _, s := range sections {
+		if strings.HasPrefix(s.name, "acc_") {
+			people[id.Account(s.name)] = true
+		}
 		_, exact, err := c.log.openSection(ctx, at, s)
 		switch {
 		case errors.Is(err, errShredded):
@@ -295,19 +304,50 @@ func (c *checker) payload(ctx context.Context, tx *store.Tx, r row, want verify.
 		case err != nil:
 			c.found("payload-differs", where, "Its section %s was changed: %v.", s.name, err)
 		case s.name == coreSection:
-			c.row(r, exact)
+			c.row(r, exact, people)
 		}
+	}
+	if r.class != ClassAudit {
+		return nil // segments of access lines are in nobody's activity
+	}
+	return c.people(ctx, tx, r, at.month, people)
+}
+
+// people looks whether an event is in the activity of everybody whom it is
+// about. What has expired is in nobody's.
+func (c *checker) people(ctx context.Context, tx *store.Tx, r row, month keys.Ref, people map[id.Account]bool) error {
+	missing := 0
+	for account := range people {
+		listed, err := listedFor(tx, account, r)
+		if err != nil {
+			return err
+		}
+		if !listed {
+			missing++
+		}
+	}
+	if missing == 0 {
+		return nil
+	}
+	if _, err := c.log.keys.Secret(ctx, month); fault.KindOf(err) != fault.Gone {
+		c.found("person-missing", "event "+r.event, "It is not in the activity of %d of the %d people whom it is about.", missing, len(people))
 	}
 	return nil
 }
 
-// row compares what lists an event with its core section.
-func (c *checker) row(r row, exact []byte) {
+// row compares what lists an event with its core section, and adds whom that
+// names to the people.
+func (c *checker) row(r row, exact []byte, people map[id.Account]bool) {
 	var have core
 	if err := json.Unmarshal(exact, &have); err != nil {
 		c.found("payload-differs", "event "+r.event, "Its core section cannot be read.")
 		return
 	}
+	for _, t := range have.Targets {
+		people[t.Person] = true
+	}
+	people[have.Actor.Account] = true
+	delete(people, "")
 	if have.Type != r.kind || string(have.Tenant) != r.tenant || string(have.Actor.Account) != r.actor || store.Micros(have.At) != r.at {
 		c.found("row-differs", "event "+r.event, "The type, tenant, actor or time of its row is not what was recorded.")
 	}

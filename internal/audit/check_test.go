@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"troth/internal/fault"
 	"troth/internal/id"
 	"troth/internal/store"
 	"troth/internal/store/storetest"
@@ -114,6 +115,16 @@ func TestWhatWasChangedIsNamed(t *testing.T) {
 			`DELETE FROM log_tile WHERE tree = $1`, onlyTenant},
 		{"a head", "head-differs", "tree TREE",
 			`UPDATE log_head SET root = (SELECT root FROM log_head WHERE tree = 'log') WHERE tree = $1`, onlyTenant},
+		{"a head removed", "head-missing", "tree TREE",
+			`DELETE FROM log_head WHERE tree = $1`, onlyTenant},
+		{"a head taken back", "head-differs", "tree TREE",
+			`UPDATE log_head SET size = 100, root = (SELECT root FROM log_checkpoint WHERE tree = log_head.tree AND size = 100) WHERE tree = $1`, onlyTenant},
+		{"an event taken out of a person's activity", "person-missing", "event EVENT",
+			`DELETE FROM audit_person WHERE event = $1`, onlyEvent},
+		{"an event moved to another tenant's activity", "person-missing", "event EVENT",
+			`UPDATE audit_person SET tenant = 'ten_0' WHERE event = $1`, onlyEvent},
+		{"all activity of all people", "person-missing", "event EVENT",
+			`DELETE FROM audit_person`, nothing},
 		{"a tree removed", "event-unlogged", "event EVENT",
 			`DELETE FROM log_leaf WHERE tree = $1`, onlyTenant},
 		{"a tenant's checkpoint", "checkpoint-differs", "checkpoint 200 of tree TREE",
@@ -143,9 +154,58 @@ func TestWhatWasChangedIsNamed(t *testing.T) {
 	}
 }
 
+// TestARemovedHeadHidesNothing: what a tree's head says is not believed.
+func TestARemovedHeadHidesNothing(t *testing.T) {
+	payloads := tableOf(ClassAudit, newClock().t)
+	for name, hide := range map[string]string{
+		"removed": `DELETE FROM log_head WHERE tree = $1`,
+		"back":    `UPDATE log_head SET size = 100, root = (SELECT root FROM log_checkpoint WHERE tree = log_head.tree AND size = 100) WHERE tree = $1`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, ten, events := filled(t, storetest.SQLite(t, Migrations))
+			h.change(hide, string(ten))
+			h.change(`DELETE FROM `+payloads+` WHERE event = $1`, string(events[150]))
+			h.change(`DELETE FROM audit_event WHERE event = $1`, string(events[160]))
+			found := map[string]bool{}
+			for _, f := range h.check() {
+				found[f.Code+" "+f.Where] = true
+			}
+			for _, want := range []string{"payload-missing event " + string(events[150]), "event-missing event " + string(events[160])} {
+				if !found[want] {
+					t.Errorf("%s was not found: %v", want, found)
+				}
+			}
+		})
+	}
+}
+
 func onlyEvent(_ id.Tenant, e id.Event) []any    { return []any{string(e)} }
 func onlyTenant(ten id.Tenant, _ id.Event) []any { return []any{string(ten)} }
 func nothing(id.Tenant, id.Event) []any          { return nil }
+
+// TestAnExportReplacesNothingElse: a data directory has a file "checkpoint" too.
+func TestAnExportReplacesNothingElse(t *testing.T) {
+	h, _, _ := filled(t, storetest.SQLite(t, Migrations))
+	dir := t.TempDir()
+	kept := filepath.Join(dir, "checkpoint")
+	if err := os.WriteFile(kept, []byte("another's"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := h.log.Export(context.Background(), dir, nil)
+	if f := fault.As(err); f == nil || f.Code != "audit.export_dir" || f.Kind != fault.Conflict {
+		t.Errorf("the export says %v", err)
+	}
+	if b, err := os.ReadFile(kept); err != nil || string(b) != "another's" {
+		t.Errorf("the file was replaced: %q %v", b, err)
+	}
+	if err := h.log.Export(context.Background(), kept, nil); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("an export to a file says %v", err)
+	}
+	again := checkExport(t, h)
+	if err := h.log.Export(context.Background(), again, nil); err != nil {
+		t.Errorf("an export cannot be repeated: %v", err)
+	}
+}
 
 // TestATamperedExportIsNamed changes each kind of file of an export.
 func TestATamperedExportIsNamed(t *testing.T) {

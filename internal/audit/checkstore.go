@@ -6,35 +6,61 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"troth/internal/id"
 	"troth/internal/store"
 )
 
 // The SQL of comparing rows with the log.
 
+// treeSize is how far a tree reaches: to its head, or further when its newest
+// checkpoint or its leaves do. Nothing authenticates a head by itself.
 type treeSize struct {
 	name string
 	size int64
+	head int64 // what its head says; -1 when there is none
 	root tlog.Hash
 }
 
-// treeSizes lists the trees of tenants.
+// treeSizes lists the trees of tenants: those that have a head, a checkpoint
+// or a leaf.
 func treeSizes(tx *store.Tx) ([]treeSize, error) {
-	rows, err := tx.Query(`SELECT tree, size, root FROM log_head WHERE tree <> $1 ORDER BY tree`, platformTree)
+	rows, err := tx.Query(`SELECT t.tree, h.size, h.root,
+			(SELECT max(c.size) FROM log_checkpoint c WHERE c.tree = t.tree), (SELECT max(l.idx) FROM log_leaf l WHERE l.tree = t.tree)
+		FROM (SELECT tree FROM log_head UNION SELECT tree FROM log_checkpoint UNION SELECT tree FROM log_leaf) t
+		LEFT JOIN log_head h ON h.tree = t.tree
+		WHERE t.tree <> $1 ORDER BY t.tree`, platformTree)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	var all []treeSize
 	for rows.Next() {
-		var t treeSize
+		t := treeSize{head: -1}
 		var root []byte
-		if err := rows.Scan(&t.name, &t.size, &root); err != nil {
+		var head, checkpoint, leaf sql.NullInt64
+		if err := rows.Scan(&t.name, &head, &root, &checkpoint, &leaf); err != nil {
 			return nil, err
 		}
+		if head.Valid {
+			t.head = head.Int64
+		}
+		if leaf.Valid {
+			t.size = leaf.Int64 + 1
+		}
+		t.size = max(t.size, head.Int64, checkpoint.Int64)
 		copy(t.root[:], root)
 		all = append(all, t)
 	}
 	return all, rows.Err()
+}
+
+// listedFor reports whether an event is in the list of a person's activity.
+func listedFor(tx *store.Tx, account id.Account, r row) (bool, error) {
+	tenant, err := ownTenant(tx, account, id.Event(r.event))
+	if errors.Is(err, errNoEvent) {
+		return false, nil
+	}
+	return string(tenant) == r.tenant, err
 }
 
 // countCheckpoints counts the tenants' checkpoints that the platform log

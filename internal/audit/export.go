@@ -2,10 +2,13 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
+	"troth/internal/fault"
 	"troth/internal/store"
 	"troth/verify"
 )
@@ -14,10 +17,14 @@ import (
 // read: checkpoint, tile/…, tile/entries/…, and beside them vkey and
 // evidence/DIGEST. When an earlier export lies there that this log continues,
 // what is complete is left, so an export can be repeated and takes as long as
-// the log has grown. The checkpoint is written last.
+// the log has grown. The checkpoint is written last. A directory with other
+// things in it is fault.Conflict: a data directory has a file of that name too.
 func (l *Log) Export(ctx context.Context, dir string, progress func(done, total int)) error {
 	if progress == nil {
 		progress = func(int, int) {}
+	}
+	if err := exportable(dir); err != nil {
+		return err
 	}
 	signed, err := l.Checkpoint(ctx)
 	if err != nil {
@@ -45,6 +52,26 @@ func (l *Log) Export(ctx context.Context, dir string, progress func(done, total 
 		return err
 	}
 	return writeFile(dir, "checkpoint", signed)
+}
+
+// exportable refuses a directory that has something in it and is no export.
+func exportable(dir string) error {
+	files, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fault.Wrap(err, fault.Invalid, "audit.export_dir", "The log cannot be exported to %s: it is not a directory that can be read.", dir)
+	}
+	for _, f := range files {
+		if name := f.Name(); name == "tile" || name == "vkey" {
+			return nil
+		}
+	}
+	if len(files) > 0 {
+		return fault.New(fault.Conflict, "audit.export_dir", "%s has other things in it, such as %s. Name an empty directory, or one with an earlier export.", dir, files[0].Name())
+	}
+	return nil
 }
 
 // tilesOf lists the tiles and entry bundles of a tree, bundles first.

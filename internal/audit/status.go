@@ -12,10 +12,10 @@ import (
 
 // Status is how far the log is.
 type Status struct {
-	Epoch         int64     `json:"epoch"`          // 1, and one more for each time that an older database was found
-	SignedAt      time.Time `json:"signed_at"`      // when the newest checkpoint was made
-	OldestPending time.Time `json:"oldest_pending"` // zero when nothing waits for the sequencer
-	Months        []string  `json:"months"`         // that can be read: "audit 202611"
+	Epoch         int64     `json:"epoch"`                   // 1, and one more for each time that an older database was found
+	SignedAt      time.Time `json:"signed_at"`               // when the newest checkpoint was made
+	OldestPending time.Time `json:"oldest_pending,omitzero"` // zero when nothing waits for the sequencer
+	Months        []string  `json:"months"`                  // that can be read: "audit 202611"
 }
 
 // Status reads how far the log is.

@@ -30,7 +30,7 @@ const settle = 10 * time.Second
 func (p *plug) claims() []trust.Claim {
 	return []trust.Claim{{
 		ID:       "E1",
-		Sentence: "Web accesses, API actions, successful and failed sign-ins are recorded on the server",
+		Sentence: "Web accesses, API actions, successful and failed sign-ins are recorded on the server.",
 		Scope:    "Every request that comes through the front door of this installation, and every sign-in.",
 		Criteria: []string{"CC7.2", "A.8.15", "A.8.17", "PR.PS-04", "AU-2", "AU-3", "AU-12"},
 		NotProven: "That every kind of action is recorded: the check makes one of each kind that the sentence names. " +

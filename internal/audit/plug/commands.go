@@ -36,7 +36,7 @@ func commands() []cli.Command {
 			{
 				Use: "export DIR", Short: "Write the public log into a directory", NeedsData: true, Args: cobra.ExactArgs(1), Run: export,
 				Long: "Write the public log into a directory, with its evidence, its key and the trust document, as C2SP tlog-tiles lays it out: any tool that reads tile logs can check it. " +
-					"An export can be repeated; what is there already is not written again.",
+					"An export can be repeated; what is there already is not written again. A directory that holds an installation, another log's export or anything else is refused.",
 				Example: "  troth log export /srv/log",
 			},
 			{
@@ -99,6 +99,9 @@ func verifyDir(ctx context.Context, env *cli.Env, args []string) error {
 	if err != nil {
 		return fmt.Errorf("checking the log in %s: %w", args[0], err)
 	}
+	if report.Findings == nil {
+		report.Findings = []verify.Finding{}
+	}
 	err = env.Print(report, func(t *cli.Table) {
 		t.Row("origin", report.Origin)
 		t.Row("entries", report.Size)
@@ -124,6 +127,9 @@ func check(ctx context.Context, env *cli.Env, _ []string) error {
 	progress.Done()
 	if err != nil {
 		return err
+	}
+	if found == nil {
+		found = []verify.Finding{} // a program that reads JSON gets a list
 	}
 	err = env.Print(map[string]any{"findings": found}, func(t *cli.Table) { findings(t, found) })
 	return concluded(err, len(found))

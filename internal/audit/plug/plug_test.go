@@ -228,7 +228,9 @@ func TestCommands(t *testing.T) {
 		{"log verify " + dir + " --key " + h.log.VKey(), 0, "Nothing was found"},
 		{"log verify " + dir + " --key nonsense", 2, "nonsense"},
 		{"log verify " + dir + "/none", 2, "none"},
+		{"log verify " + dir + " --json", 0, `"findings": []`},
 		{"log check", 0, "Nothing was found"},
+		{"log check --json", 0, `"findings": []`},
 		{"log status", 0, "epoch"},
 		{"log status --json", 0, `"size": 1`},
 	} {
@@ -236,8 +238,32 @@ func TestCommands(t *testing.T) {
 			t.Errorf("%s: exit status %d:\n%s", c.args, status, says)
 		}
 	}
+	if _, says := run("log", "status", "--json"); strings.Contains(says, "oldest_pending") {
+		t.Errorf("nothing waits, and the status says\n%s", says)
+	}
 	must(t, h.db.Write(context.Background(), breakIt))
 	if status, says := run("log", "check"); status != 3 || !strings.Contains(says, "row-differs") {
 		t.Errorf("after a row was changed: exit status %d:\n%s", status, says)
 	}
+}
+
+// TestSentencesReadWellWithYou: the actor of a sentence is called "You" in
+// their own activity, which no verb in the third person follows.
+func TestSentencesReadWellWithYou(t *testing.T) {
+	third := regexp.MustCompile(`\{actor\},? (who|was|is|has|does)\b|\b(and|or) (was|is|has)\b|of \{actor\}|\{actor\}['’]s`)
+	for _, of := range []map[string]audit.Type{open(t).log.Types(), byName(access.Events)} {
+		for name, kind := range of {
+			if wrong := third.FindString(kind.Sentence); wrong != "" {
+				t.Errorf("%s: %q does not go with “You” in %q", name, wrong, kind.Sentence)
+			}
+		}
+	}
+}
+
+func byName(types []audit.Type) map[string]audit.Type {
+	all := map[string]audit.Type{}
+	for _, k := range types {
+		all[k.Name] = k
+	}
+	return all
 }
