@@ -16,7 +16,7 @@ export class Visitor {
       baseURL: origin, ignoreHTTPSErrors: true, javaScriptEnabled: scripts, reducedMotion: "reduce",
       viewport: wide, locale: "en-GB", timezoneId: "UTC", acceptDownloads: true,
     });
-    v.context.setDefaultTimeout(10_000);
+    v.context.setDefaultTimeout(30_000);
     v.page = await v.context.newPage();
     v.document = new Document(v.page, scripts);
     v.watch();
