@@ -9,9 +9,13 @@
 // done; the decision; then one of Troth's own pages or the application.
 //
 //   - Nothing fails open. While the store, the keys or the log cannot be
-//     reached, every request but those of the health pages is 503, and the
-//     reason is in the log. The gate is looked at by every request and filled
+//     reached, every request but those of the health pages and for the style
+//     files that are built into the program is 503, and the reason is in the
+//     log. The gate is looked at by every request and filled
 //     several times a second in the background, so it costs the request nothing.
+//   - A request has one form. The host is one of the front door's names with
+//     its port, no header is declared away (see connection.go), and WebSocket is
+//     the only protocol to which a connection may change.
 //   - A path has one meaning. Where an application could read a path in another
 //     way than Troth, and another rule would then apply, it is refused with
 //     400 (see path.go). What is under /-/ never goes upstream.

@@ -40,6 +40,14 @@ func TestNothingPassesWhileSomethingIsAway(t *testing.T) {
 		if a := h.ask("GET", "/-/health/live", ""); a.StatusCode != 200 {
 			t.Errorf("without %s, it is not even alive: %d", part, a.StatusCode)
 		}
+		for path, want := range map[string]int{"/-/assets/0123/app.css": 200, "/-/assets/secret": 503, "/-/assets/": 503, "/-/assets/../account/": 503, "/-/assets//x": 503, "/-/assets": 503} {
+			if a := h.askRaw("GET", path); a.StatusCode != want {
+				t.Errorf("without %s, %s is %d", part, path, a.StatusCode)
+			}
+		}
+		if a := h.ask("POST", "/-/assets/0123/app.css", cookie); a.StatusCode != 503 {
+			t.Errorf("without %s, a POST to an asset is %d", part, a.StatusCode)
+		}
 		if ready, missing := h.edge.Ready(); ready || len(missing) != 1 || missing[0] != part {
 			t.Errorf("without %s, readiness says %v %v", part, ready, missing)
 		}

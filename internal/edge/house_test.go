@@ -160,6 +160,8 @@ var testRoutes = []web.Route{
 	{Method: "GET", Path: "/-/reset/{token}", Public: "a test", Redact: true, Handle: func(r *web.Request) error { return r.NoContent() }},
 	{Method: "GET", Path: "/-/panic", Public: "a test", Handle: func(r *web.Request) error { panic("on purpose") }},
 	{Method: "GET", Path: "/.well-known/change-password", Public: "a test", Handle: func(r *web.Request) error { return r.See("/-/account/") }},
+	{Method: "GET", Path: "/-/assets/{hash}/{name}", Public: "a test", Anonymous: true, Handle: func(r *web.Request) error { return r.JSON("style") }},
+	{Method: "GET", Path: "/-/assets/secret", Public: "a test", Handle: func(r *web.Request) error { return r.JSON("not everybody's") }},
 	{Method: "GET", Path: "/-/health/live", Public: "a test", Anonymous: true, Handle: func(r *web.Request) error { return r.JSON("alive") }},
 }
 

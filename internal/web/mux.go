@@ -44,6 +44,7 @@ var errNothing = fault.New(fault.NotFound, "web.nothing", "There is nothing at t
 func missing(mux *http.ServeMux, deps Deps) http.Handler {
 	return Handler(Route{
 		Method: "*", Path: "/-/", Public: "whether a page exists is no secret", unread: true,
+		Redact: true, // the link of a mail, with a slash too many, still holds its secret
 		Handle: func(r *Request) error {
 			if allow := allowed(mux, r.Request); len(allow) > 0 {
 				r.W.Header().Set("Allow", strings.Join(allow, ", ")) // RFC 9110, 15.5.6

@@ -29,7 +29,8 @@ func (p *plug) claims() []trust.Claim {
 			Scope:    "every page of this service and of the application behind it",
 			Criteria: []string{"CC6.1", "A.8.24", "PR.DS-01", "SC-12", "SC-13"},
 			NotProven: "The check breaks a second installation that was built by the same program from the same parts, because breaking this one would hurt everybody. A failure is noticed within about a second; " +
-				"until then, requests are answered from what is cached. A dependency that answers wrongly instead of not at all is not simulated.",
+				"until then, requests are answered from what is cached. A connection or an answer that is under way already goes on for about five seconds. A dependency that answers wrongly instead of not at all is not simulated. " +
+				"Answered even then are the health pages, which name what cannot be reached, and nothing but embedded style files: they tell nothing about anybody.",
 			Fresh: 12 * time.Hour,
 			Checks: []trust.Check{{
 				Name: "edge.fails_closed", Version: 1, Period: 4 * time.Hour, Timeout: 60 * time.Second,
