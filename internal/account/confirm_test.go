@@ -248,6 +248,9 @@ func TestNames(t *testing.T) {
 		"\ufeffAda":                   "account.bad_name",
 		"Ada\u2028Byron":              "account.bad_name",
 		"Ada\nYour account is locked": "account.bad_name",
+		"\u3164":                      "account.bad_name",
+		"\u2800":                      "account.no_name",
+		" …! ":                        "account.no_name",
 		strings.Repeat("a", 101):      "account.long_name",
 	} {
 		_, err := readName(name)

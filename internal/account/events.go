@@ -54,7 +54,7 @@ var Events = []audit.Type{
 	{Name: evEnded, Sentence: "{actor} ended a session"},
 	{Name: evEndedAll, Sentence: "{actor} ended sessions: {sessions}"},
 	{Name: evSwitched, Sentence: "{actor} went on in another organisation"},
-	{Name: evLost, Sentence: "{actor} sent something to an organisation to which they no longer belonged, so nothing was done", Outcome: audit.Denied},
+	{Name: evLost, Sentence: "{actor} sent a form of an organisation after the role there had ended, so nothing was done", Outcome: audit.Denied},
 	{Name: evLifetime, Sentence: "{actor} set how long sessions of the account live: {idle} without use, {absolute} at most"},
 	{Name: evAdmission, Sentence: "{actor} issued a link with which one person signs up as {as}"},
 	{Name: evRecovery, Sentence: "{actor} issued a recovery link; sessions ended: {sessions}"},

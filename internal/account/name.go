@@ -23,7 +23,7 @@ func readName(s string) (string, error) {
 	}
 	s = norm.NFC.String(strings.TrimSpace(s))
 	switch n := utf8.RuneCountInString(s); {
-	case n == 0:
+	case n == 0 || !strings.ContainsFunc(s, legible):
 		return "", fault.New(fault.Invalid, "account.no_name", "Enter the name that others should see.").On("name")
 	case n > maxName:
 		return "", fault.New(fault.Invalid, "account.long_name", "The name may have at most %d characters.", maxName).On("name")
@@ -33,15 +33,19 @@ func readName(s string) (string, error) {
 	return s, nil
 }
 
+// legible is what a name needs one of.
+func legible(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) }
+
 // hidden reports whether a text has what nobody sees: controls, separators of
 // lines, and marks without width, above all those that reorder what others read
-// (Unicode TR 36, 2.5). The joiners are letters to the scripts that need them:
+// (Unicode TR 36, 2.5), and letters that are blank (UAX 44,
+// Default_Ignorable_Code_Point). The joiners are letters to the scripts that need them:
 // after Arabic, and after the marks of Indic scripts (RFC 5892, A.1 and A.2).
 func hidden(s string) bool {
 	before := rune(0)
 	for _, r := range s {
 		joins := (r == '\u200c' || r == '\u200d') && unicode.In(before, unicode.Arabic, unicode.Mn, unicode.Mc)
-		if r == utf8.RuneError || !joins && unicode.In(r, unicode.C, unicode.Zl, unicode.Zp) {
+		if r == utf8.RuneError || !joins && unicode.In(r, unicode.C, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point) {
 			return true
 		}
 		before = r

@@ -19,5 +19,5 @@ var Events = []audit.Type{
 	{Name: "tenant.ended", Sentence: "{actor} deleted the organisation {tenant}, with {people} people in it"},
 	{Name: "tenant.key_destroyed", Sentence: "The key of the deleted organisation {tenant} was destroyed"},
 	{Name: "tenant.closed", Sentence: "The personal space of {actor} ended with the account"},
-	{Name: "tenant.refused", Outcome: audit.Denied, Sentence: "{actor} was refused what needs {permission} ({reason})"},
+	{Name: "tenant.refused", Outcome: audit.Denied, Sentence: "{actor} tried what needs {permission} and got a refusal ({reason})"},
 }

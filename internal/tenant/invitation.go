@@ -63,7 +63,7 @@ func (t *Tenants) Invite(ctx context.Context, by access.Subject, tenant id.Tenan
 		if err := covers(by, role); err != nil {
 			return err
 		}
-		if err := t.roomTx(tx, tenant, row.index); err != nil {
+		if err := t.roomTx(tx, tenant, row); err != nil {
 			return err
 		}
 		if err := insertInvitationTx(tx, row); err != nil {
@@ -105,14 +105,14 @@ func (r *invitationRow) renew(now time.Time) secret.String {
 }
 
 // roomTx refuses what would be too many, or the second of the same.
-func (t *Tenants) roomTx(tx *store.Tx, tenant id.Tenant, index []byte) error {
+func (t *Tenants) roomTx(tx *store.Tx, tenant id.Tenant, row invitationRow) error {
 	if _, err := organisationTx(tx, tenant); err != nil {
 		return err
 	}
 	if _, err := expireTx(tx, tenant, t.now()); err != nil {
 		return err
 	}
-	if twice, err := pendingForTx(tx, tenant, index); err != nil {
+	if twice, err := pendingForTx(tx, tenant, row.index); err != nil {
 		return err
 	} else if twice {
 		return fault.New(fault.Conflict, "tenant.invited_already", "This address has an invitation already that waits for an answer. Send that one again, or revoke it first.").On("email")
@@ -122,13 +122,23 @@ func (t *Tenants) roomTx(tx *store.Tx, tenant id.Tenant, index []byte) error {
 	} else if pending >= maxPending {
 		return fault.New(fault.TooMany, "tenant.pending", "%d invitations wait for an answer, which is the limit. Revoke some that are not needed any more.", pending)
 	}
-	return t.quotaTx(tx, tenant)
+	return t.quotaTx(tx, tenant, row.inviter)
 }
 
-func (t *Tenants) quotaTx(tx *store.Tx, tenant id.Tenant) error {
-	n, err := sentSinceTx(tx, tenant, t.now().Add(-24*time.Hour))
+// quotaTx bounds the mails of a day: of one organisation, and of one person,
+// who could have many organisations.
+func (t *Tenants) quotaTx(tx *store.Tx, tenant id.Tenant, inviter id.Account) error {
+	since := t.now().Add(-24 * time.Hour)
+	n, err := sentSinceTx(tx, tenant, since)
 	if err == nil && n >= maxSentPerDay {
-		err = fault.New(fault.TooMany, "tenant.mails", "%d invitations were mailed within a day, which is the limit. Go on tomorrow.", n).In(24 * time.Hour)
+		return fault.New(fault.TooMany, "tenant.mails", "%d invitations were mailed within a day, which is the limit. Go on tomorrow.", n).In(24 * time.Hour)
+	}
+	if err != nil || inviter == "" {
+		return err
+	}
+	n, err = sentByTx(tx, inviter, since)
+	if err == nil && n >= maxSentPerDay {
+		return fault.New(fault.TooMany, "tenant.mails", "%d of your invitations were mailed within a day, from all of your organisations together, which is the limit. Go on tomorrow.", n).In(24 * time.Hour)
 	}
 	return err
 }
@@ -191,7 +201,7 @@ func (t *Tenants) Resend(ctx context.Context, by access.Subject, tenant id.Tenan
 		if wait := row.sentAt.Add(resendAfter).Sub(t.now()); wait > 0 {
 			return fault.New(fault.TooMany, "tenant.resent_just_now", "This invitation was mailed a moment ago. Wait a minute.").In(wait)
 		}
-		if err := t.quotaTx(tx, tenant); err != nil {
+		if err := t.quotaTx(tx, tenant, row.inviter); err != nil {
 			return err
 		}
 		token := row.renew(t.now())

@@ -24,7 +24,7 @@ func TestInvitation(t *testing.T) {
 		}
 		m := w.post.sent[0]
 		if m.To != "Bob@example.org" || m.Tenant != org || m.Account != "" || !strings.Contains(m.Subject, "Org") || !strings.Contains(m.Body, "a member") ||
-			!strings.Contains(m.Body, "OrgOwner (orgowner@example.org)") || !strings.Contains(m.Body, "28 November 2026") {
+			!strings.Contains(m.Body, "“OrgOwner” (orgowner@example.org)") || !strings.Contains(m.Body, "28 November 2026") {
 			t.Errorf("the mail is %+v", m)
 		}
 		token := w.token("Bob@example.org")
@@ -320,6 +320,38 @@ func TestLimitsOfInvitations(t *testing.T) {
 	}
 	w.clock.add(25 * time.Hour)
 	_, err = w.Invite(ctx, by, org, "tomorrow@example.org", access.Viewer)
+	wants(t, err, 0, "")
+}
+
+// Who has many organisations mails no more than who has one.
+func TestMailsOfOnePersonAreBounded(t *testing.T) {
+	w := newWorld(t, optionsSQLite(t))
+	ada := w.person("Ada")
+	sent := 0
+	for i := range maxOrganisations {
+		org, err := w.Create(ctx, w.as(ada, HomeOf(ada)), fmt.Sprintf("Orchard %d", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range maxPending {
+			_, err = w.Invite(ctx, w.as(ada, org), org, fmt.Sprintf("p%d@example.org", n), access.Viewer)
+			if err != nil {
+				break
+			}
+			sent++
+		}
+		if err != nil {
+			wants(t, err, fault.TooMany, "tenant.mails")
+			break
+		}
+	}
+	if sent != maxSentPerDay {
+		t.Errorf("one person caused %d mails in a day, want %d", sent, maxSentPerDay)
+	}
+	_, people := w.organisation("Other")
+	other, err := w.Create(ctx, w.as(people[0], HomeOf(people[0])), "Third")
+	wants(t, err, 0, "")
+	_, err = w.Invite(ctx, w.as(people[0], other), other, "p1@example.org", access.Viewer)
 	wants(t, err, 0, "")
 }
 

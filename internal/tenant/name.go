@@ -23,8 +23,8 @@ func readName(s string) (string, error) {
 	switch {
 	case s == "":
 		return "", fault.New(fault.Invalid, "tenant.name_empty", "Give the organisation a name.").On("name")
-	case !utf8.ValidString(s) || strings.ContainsFunc(s, invisible):
-		return "", fault.New(fault.Invalid, "tenant.name_unprintable", "Use only visible characters in the name.").On("name")
+	case !utf8.ValidString(s) || strings.ContainsFunc(s, invisible) || !strings.ContainsFunc(s, legible):
+		return "", fault.New(fault.Invalid, "tenant.name_unprintable", "Use only visible characters in the name, and at least one letter or digit.").On("name")
 	case utf8.RuneCountInString(s) > nameLimit:
 		return "", fault.New(fault.Invalid, "tenant.name_long", "Use at most %d characters for the name.", nameLimit).On("name")
 	case linkLike(s):
@@ -33,7 +33,13 @@ func readName(s string) (string, error) {
 	return s, nil
 }
 
-func invisible(r rune) bool { return !unicode.IsPrint(r) }
+// invisible is what has no form of its own, among it the letters that are blank
+// (U+3164 and its like; UAX 44, Default_Ignorable_Code_Point).
+func invisible(r rune) bool {
+	return !unicode.IsPrint(r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
+}
+
+func legible(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) }
 
 // links finds what mail programs make a link of, though nobody wrote one: a
 // scheme, "www.", a name with an ending of two letters and more ("example.org",

@@ -265,6 +265,14 @@ func sentSinceTx(tx *store.Tx, tenant id.Tenant, since time.Time) (n int, err er
 	return n, err
 }
 
+// sentByTx counts the mails of the invitations that a person made, in all
+// organisations.
+func sentByTx(tx *store.Tx, inviter id.Account, since time.Time) (n int, err error) {
+	err = tx.QueryRow(`SELECT coalesce(sum(sent), 0) FROM tenant_invitation WHERE inviter = $1 AND sent_at > $2`,
+		inviter, store.Micros(since)).Scan(&n)
+	return n, err
+}
+
 // endTx ends an invitation that waits and forgets its address. It reports
 // whether this call was the one that ended it.
 func endTx(tx *store.Tx, r invitationRow, outcome string, now time.Time) (bool, error) {

@@ -119,7 +119,7 @@ type Post interface {
 const (
 	InvitationLives  = 7 * 24 * time.Hour
 	maxPending       = 100                 // invitations of one organisation that wait for an answer
-	maxSentPerDay    = 200                 // invitation mails of one organisation, resent ones included
+	maxSentPerDay    = 200                 // invitation mails of one organisation, and of one person, resent ones included
 	maxSent          = 5                   // mails for one invitation
 	resendAfter      = time.Minute         // between two mails for one invitation
 	maxOrganisations = 20                  // that one account has created and that still exist

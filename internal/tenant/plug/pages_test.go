@@ -163,7 +163,7 @@ func TestForms(t *testing.T) {
 		has    []string
 	}{
 		{h.owner, "/-/org/new", []string{"name", ""}, 422, []string{"Give the organisation a name"}},
-		{h.owner, "/-/org/name", []string{"name", "see http://evil.test"}, 422, []string{"cannot hold a link", `value="see http://evil.test"`}},
+		{h.owner, "/-/org/name", []string{"name", "see http://evil.test"}, 422, []string{"looks like the address of a site", `value="see http://evil.test"`}},
 		{h.owner, "/-/org/name", []string{"name", "Hopper & Sons"}, 303, nil},
 		{h.owner, "/-/org/invite", []string{"email", "nobody", "role", "viewer"}, 422, []string{"no e-mail address", `value="nobody"`}},
 		{h.owner, "/-/org/invite", []string{"email", "x@canary.invalid", "role", "boss"}, 422, []string{"Choose one of the roles"}},
