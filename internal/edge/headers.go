@@ -12,14 +12,19 @@ const AssertionHeader = "Troth-Assertion"
 const cookiePrefix = "__host-troth"
 
 // foreign are request headers that a client has no business sending, because
-// applications take them for the word of a proxy. Those that begin with
-// "troth-" and "x-forwarded-" are refused as families.
+// applications take them for the word of a proxy. Those of families are in
+// families.
 var foreign = map[string]bool{
 	"forwarded": true, "x-real-ip": true, "true-client-ip": true, "client-ip": true, "x-client-ip": true,
 	"x-cluster-client-ip": true, "cf-connecting-ip": true, "fastly-client-ip": true,
-	"x-original-url": true, "x-rewrite-url": true, "x-original-host": true, "x-host": true, // another path or host than the one decided on
+	"x-forward-for": true, "x-proxyuser-ip": true,
+	"x-rewrite-url": true, "x-host": true, // another path or host than the one decided on
 	"proxy": true, // CVE-2016-5385: CGI makes HTTP_PROXY of it
 }
+
+// families are beginnings of such names: who it is, where from, and what was
+// asked for, as other proxies say it.
+var families = []string{"troth", "x-forwarded", "remote", "x-remote", "x-auth-request", "x-envoy", "x-original"}
 
 // stripRequest removes from a request to the application what only Troth may
 // say, in every spelling that an application may take for the same header: CGI
@@ -39,7 +44,7 @@ func stripRequest(h http.Header) {
 // can be foreign.
 func suspicious(name string) bool {
 	switch name[0] | 0x20 {
-	case 't', 'x', 'f', 'c', 'p':
+	case 't', 'x', 'f', 'c', 'p', 'r':
 		return true
 	}
 	return !isAlnum(name[0])
@@ -72,7 +77,12 @@ func normalName(buf []byte, name string) []byte {
 func isForeign(name string) bool {
 	var buf [maxName]byte
 	b := normalName(buf[:], name)
-	return family(b, "troth") || family(b, "x-forwarded") || foreign[string(b)]
+	for _, f := range families {
+		if family(b, f) {
+			return true
+		}
+	}
+	return foreign[string(b)]
 }
 
 // family reports whether the name is that word, or begins with it and "-".

@@ -13,12 +13,12 @@ func TestWhatOnlyTrothMaySayIsTakenOutInEverySpelling(t *testing.T) {
 	for _, name := range []string{
 		"Troth-Assertion", "troth-assertion", "TROTH-ASSERTION", "Troth_Assertion", "troth_assertion", "Troth.Assertion", "Troth-Anything", "Troth", "_Troth-Assertion", "!troth~assertion",
 		"X-Forwarded-For", "X_Forwarded_For", "x-forwarded-proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Client-Cert", "X.Forwarded.For",
-		"Forwarded", "X-Real-Ip", "X_Real_IP", "True-Client-Ip", "Client-Ip", "Cf-Connecting-Ip", "X-Original-Url", "X-Rewrite-Url", "X_Original_URL", "Proxy",
+		"Forwarded", "X-Real-Ip", "X_Real_IP", "True-Client-Ip", "Client-Ip", "Cf-Connecting-Ip", "X-Original-Url", "X-Original-URI", "X-Rewrite-Url", "Remote-User", "REMOTE_USER", "remote_addr", "X-Remote-User", "X-Auth-Request-User", "X-Auth-Request-Email", "X-Envoy-Original-Path", "X-Forward-For", "X-ProxyUser-Ip", "X_Original_URL", "Proxy",
 		"Troth-" + strings.Repeat("x", 100), "X-Forwarded-" + strings.Repeat("x", 100),
 	} {
 		h[name] = []string{"forged"}
 	}
-	kept := []string{"Accept", "Authorization", "Content-Type", "Trothful", "Api_key", "X-Forward", "X-Request-Id", "Proxy-Thing", "Client-Id", "Forwarded-Not"}
+	kept := []string{"Accept", "Authorization", "Content-Type", "Trothful", "Api_key", "X-Forward", "X-Request-Id", "Proxy-Thing", "Client-Id", "Forwarded-Not", "Referer", "X-Auth", "X-Originals", "Range"}
 	for _, name := range kept {
 		h[name] = []string{"kept"}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -200,7 +201,27 @@ func (e *Edge) upstreamFailed(w http.ResponseWriter, r *http.Request, err error)
 	case isNet && timeout.Timeout():
 		f = errUpstreamLate
 	}
+	if f == errUpstream {
+		err = told(err)
+	}
 	v.fail(r, fault.Wrap(err, f.Kind, f.Code, f.Message.Format))
+}
+
+// told is what the log is told about an application that did not answer. An
+// answer that cannot be read is quoted by net/http in its error, and whatever
+// the application sent may be personal or secret: only the kind of such an
+// error is told, all others as they are.
+func told(err error) error {
+	_, network := errors.AsType[*net.OpError](err)
+	for _, known := range []error{context.Canceled, context.DeadlineExceeded, io.EOF, io.ErrUnexpectedEOF, http.ErrBodyReadAfterClose} {
+		network = network || errors.Is(err, known)
+	}
+	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
+	timeout, isNet := errors.AsType[net.Error](err)
+	if network || tooLarge || isNet && timeout.Timeout() {
+		return err
+	}
+	return fmt.Errorf("what the application sent is no answer that can be read (%T)", err)
 }
 
 // statusGone is what the access line says of a request whose client left before

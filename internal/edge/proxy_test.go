@@ -330,3 +330,27 @@ func TestTheApplicationMayBeBehindASocketOrAPath(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatAnApplicationSendsIsNotInTheLog(t *testing.T) {
+	answers := map[string]string{
+		"/public/header": "HTTP/1.1 200 OK\r\nSet-Cookie: app=PLANTED\x01\r\n\r\n",
+		"/public/status": "HTTP/1.1 PLANTED\r\n\r\n",
+		"/public/words":  "PLANTED words\r\n\r\n",
+		"/public/length": "HTTP/1.1 200 OK\r\nContent-Length: PLANTED\r\n\r\n",
+		"/public/coding": "HTTP/1.1 200 OK\r\nTransfer-Encoding: PLANTED\r\n\r\n",
+	}
+	h := open(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
+			_, _ = io.WriteString(c, answers[r.URL.Path])
+			c.Close()
+		}
+	}))
+	for path := range answers {
+		if a := h.ask("GET", path, ""); a.StatusCode != 502 {
+			t.Errorf("%s: %d", path, a.StatusCode)
+		}
+	}
+	if j := h.journal.String(); strings.Contains(j, "PLANTED") || !strings.Contains(j, "no answer that can be read") {
+		t.Errorf("the log is\n%s", j)
+	}
+}
