@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log"
 	"log/slog"
 	"os"
 	"time"
@@ -26,8 +27,13 @@ import (
 	"troth/internal/part"
 )
 
-// Main runs the program and returns its exit status.
-func Main() int { return program().Main() }
+// Main runs the program and returns its exit status. What libraries write with
+// the standard logger is thrown away: net/http quotes there what an application
+// answered, which is nothing for the operator's log (promise D4).
+func Main() int {
+	log.SetOutput(io.Discard)
+	return program().Main()
+}
 
 // program is the whole command line.
 func program() cli.Program {
