@@ -73,7 +73,7 @@ type RoleSource interface {
 // Events are the types of events that this package writes.
 var Events = []audit.Type{{
 	Name:     "access.denied",
-	Sentence: "{actor} was refused: the permission {permission} is missing",
+	Sentence: "{actor} tried something that needs the permission {permission}; it was refused",
 	Outcome:  audit.Denied,
 }}
 

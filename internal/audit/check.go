@@ -42,12 +42,14 @@ func (l *Log) Fetch(ctx context.Context, path string, limit int64) (b []byte, er
 
 // CheckRows compares what the database holds with the log, which a stranger
 // cannot do: the public log with package verify; every tenant's tree with its
-// leaves, tiles, checkpoints and the platform entries that commit to them; and
-// every event's row and payload with its leaf. It names each thing that does
-// not fit. The error says that the comparison could not be made.
+// leaves, tiles, checkpoints and the platform entries that commit to them;
+// every event's row and payload with its leaf; and the activity of every person
+// with the events that are about them. It names each thing that does not fit.
+// The error says that the comparison could not be made.
 //
 // It believes nothing that the sequencer computed: every tree is grown anew
-// from its leaves.
+// from its leaves, as far as any of head, checkpoints and leaves says that it
+// reaches.
 func (l *Log) CheckRows(ctx context.Context, progress func(done, total int)) ([]verify.Finding, error) {
 	if progress == nil {
 		progress = func(int, int) {}
@@ -60,7 +62,8 @@ func (l *Log) CheckRows(ctx context.Context, progress func(done, total int)) ([]
 	if err != nil {
 		return nil, fmt.Errorf("examining the public log: %w", err)
 	}
-	c := &checker{log: l, findings: report.Findings, progress: progress, size: report.Size, commitments: report.Entries[verify.KindTenant.String()]}
+	c := &checker{log: l, findings: report.Findings, progress: progress, size: report.Size, commitments: report.Entries[verify.KindTenant.String()],
+		expired: map[keys.Ref]bool{}}
 	if err := c.run(ctx); err != nil {
 		return c.findings, fmt.Errorf("comparing rows with the log: %w", err)
 	}
@@ -74,6 +77,8 @@ type checker struct {
 	log         *Log
 	size        int64 // of the public log
 	commitments int64 // to tenants' checkpoints in it
+	compared    int64 // tenants' checkpoints that it should commit to
+	expired     map[keys.Ref]bool
 	findings    []verify.Finding
 	progress    func(done, total int)
 	done, total int
@@ -87,9 +92,8 @@ func (c *checker) found(code, where, format string, args ...any) {
 
 func (c *checker) run(ctx context.Context) error {
 	var sizes []treeSize
-	var checkpoints int64
 	err := c.log.db.Read(ctx, func(tx *store.Tx) (err error) {
-		if checkpoints, err = countCheckpoints(tx, c.size); err != nil {
+		if err = c.platform(tx); err != nil {
 			return err
 		}
 		sizes, err = treeSizes(tx)
@@ -97,9 +101,6 @@ func (c *checker) run(ctx context.Context) error {
 	})
 	if err != nil {
 		return err
-	}
-	if checkpoints != c.commitments {
-		c.found("checkpoint-missing", "platform log", "It commits to %d checkpoints of tenants, and %d are there.", c.commitments, checkpoints)
 	}
 	for _, s := range sizes {
 		c.total += int(s.size)
@@ -109,7 +110,37 @@ func (c *checker) run(ctx context.Context) error {
 			return err
 		}
 	}
-	return c.unlogged(ctx)
+	if c.compared != c.commitments {
+		c.found("checkpoint-missing", "platform log", "It commits to %d checkpoints of tenants, and %d are there.", c.commitments, c.compared)
+	}
+	if err := c.unlogged(ctx); err != nil {
+		return err
+	}
+	return c.activities(ctx)
+}
+
+// platform compares the platform log's head with its signed checkpoint, which
+// was compared with the entries.
+func (c *checker) platform(tx *store.Tx) error {
+	signed, ok, err := lastCheckpoint(tx, platformTree)
+	if err != nil || !ok {
+		return err
+	}
+	size, root, edge, ok, err := headRow(tx, platformTree)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		c.found("head-missing", "platform log", "Its signed checkpoint has %d entries, and it has no head.", signed.size)
+		return nil
+	}
+	head, err := loadTree(platformTree, size, root, edge)
+	if err != nil {
+		c.found("head-differs", "platform log", "Its head does not fit itself: %v.", err)
+	} else if head.size != signed.size || head.root() != signed.root {
+		c.found("head-differs", "platform log", "Its head has %d entries and is not that of its signed checkpoint, which has %d.", head.size, signed.size)
+	}
+	return nil
 }
 
 // tree compares one tenant's tree: it grows a second one from the leaves.
@@ -126,7 +157,10 @@ func (c *checker) tree(ctx context.Context, s treeSize) error {
 			}
 			if lost = int64(len(leaves)) != until-from; lost {
 				c.found("leaf-missing", "tree "+s.name, "Of the leaves %d to %d, only %d are there.", from, until-1, len(leaves))
-				return nil
+				// Nothing can be grown beyond; the checkpoints there are not missing.
+				beyond, err := countCheckpoints(tx, s.name, from, c.size)
+				c.compared += beyond
+				return err
 			}
 			return c.tile(ctx, tx, grown, leaves)
 		})
@@ -138,13 +172,14 @@ func (c *checker) tree(ctx context.Context, s treeSize) error {
 	}
 	switch {
 	case s.head < 0:
-		c.found("head-missing", "tree "+s.name, "It has %d leaves and no head.", s.size)
+		c.found("head-missing", "tree "+s.name, "Its leaves or checkpoints reach to %d, and it has no head.", s.size)
 	case s.head < s.size:
 		c.found("head-differs", "tree "+s.name, "Its head says that it has %d leaves; its leaves or checkpoints reach to %d.", s.head, s.size)
-	case !lost:
-		return c.log.db.Read(ctx, func(tx *store.Tx) error { return c.head(tx, s, grown) })
 	}
-	return nil
+	if lost {
+		return nil
+	}
+	return c.log.db.Read(ctx, func(tx *store.Tx) error { return c.head(tx, s, grown) })
 }
 
 // tile compares up to 256 leaves and what lies above them.
@@ -211,14 +246,18 @@ func (c *checker) hashes(tx *store.Tx, name string, level int, n int64, want []t
 	return c.hashes(tx, name, level+1, n/verify.TileWidth, up)
 }
 
-// head compares the head with the leaves, and looks for its checkpoint.
+// head compares the head with the leaves, and looks for their checkpoint.
 func (c *checker) head(tx *store.Tx, s treeSize, grown *tree) error {
-	if s.root != grown.root() {
-		c.found("head-differs", "tree "+s.name, "The head's root is not that of its %d leaves.", s.size)
+	if s.head == s.size {
+		if s.root != grown.root() {
+			c.found("head-differs", "tree "+s.name, "The head's root is not that of its %d leaves.", s.size)
+		} else if string(s.edge) != string(packHashes(grown.edge)) {
+			c.found("head-differs", "tree "+s.name, "The subtrees that its head holds are not those of its %d leaves.", s.size)
+		}
 	}
 	last, err := checkpointsBetween(tx, s.name, s.size-1, s.size)
 	if err == nil && len(last) == 0 {
-		c.found("checkpoint-missing", "tree "+s.name, "The head of %d leaves has no checkpoint.", s.size)
+		c.found("checkpoint-missing", "tree "+s.name, "The last of its %d leaves has no checkpoint.", s.size)
 	}
 	return err
 }
@@ -227,6 +266,9 @@ func (c *checker) head(tx *store.Tx, s treeSize, grown *tree) error {
 // entry with the checkpoint.
 func (c *checker) checkpoint(tx *store.Tx, grown *tree, have checkpointRow) error {
 	where := fmt.Sprintf("checkpoint %d of tree %s", have.size, grown.name)
+	if have.entry < c.size {
+		c.compared++
+	}
 	if have.root != grown.root() {
 		c.found("checkpoint-differs", where, "Its root is not that of the leaves before it: one of them was changed.")
 		return nil
@@ -259,10 +301,11 @@ func (c *checker) event(ctx context.Context, tx *store.Tx, tenant string, have l
 	where := "event " + leaf.Event
 	month := keys.MonthRef(leaf.Class, monthOf(id.Event(leaf.Event)))
 	if !have.kind.Valid {
-		if _, err := c.log.keys.Secret(ctx, month); fault.KindOf(err) != fault.Gone {
+		gone, err := c.gone(ctx, month)
+		if err == nil && !gone {
 			c.found("event-missing", where, "Its leaf is in the log, its row is gone, and its month has not expired.")
 		}
-		return nil
+		return err
 	}
 	r := row{tenant: tenant, event: leaf.Event, kind: have.kind.String, class: have.class.String, at: have.at.Int64, actor: have.actor.String}
 	if r.class != leaf.Class || r.at != store.Micros(leaf.At) {
@@ -291,11 +334,8 @@ func (c *checker) payload(ctx context.Context, tx *store.Tx, r row, want verify.
 		return nil
 	}
 	at := payload{tenant: id.Tenant(r.tenant), event: id.Event(r.event), month: keys.MonthRef(r.class, monthOf(id.Event(r.event)))}
-	people := map[id.Account]bool{}
+	var opened *core
 	for _, s := range sections {
-		if strings.HasPrefix(s.name, "acc_") {
-			people[id.Account(s.name)] = true
-		}
 		_, exact, err := c.log.openSection(ctx, at, s)
 		switch {
 		case errors.Is(err, errShredded):
@@ -304,53 +344,23 @@ func (c *checker) payload(ctx context.Context, tx *store.Tx, r row, want verify.
 		case err != nil:
 			c.found("payload-differs", where, "Its section %s was changed: %v.", s.name, err)
 		case s.name == coreSection:
-			c.row(r, exact, people)
+			opened = c.row(r, exact)
 		}
 	}
-	if r.class != ClassAudit {
-		return nil // segments of access lines are in nobody's activity
-	}
-	return c.people(ctx, tx, r, at.month, people)
+	return c.people(ctx, tx, r, at.month, about(r, opened, sections))
 }
 
-// people looks whether an event is in the activity of everybody whom it is
-// about. What has expired is in nobody's.
-func (c *checker) people(ctx context.Context, tx *store.Tx, r row, month keys.Ref, people map[id.Account]bool) error {
-	missing := 0
-	for account := range people {
-		listed, err := listedFor(tx, account, r)
-		if err != nil {
-			return err
-		}
-		if !listed {
-			missing++
-		}
-	}
-	if missing == 0 {
-		return nil
-	}
-	if _, err := c.log.keys.Secret(ctx, month); fault.KindOf(err) != fault.Gone {
-		c.found("person-missing", "event "+r.event, "It is not in the activity of %d of the %d people whom it is about.", missing, len(people))
-	}
-	return nil
-}
-
-// row compares what lists an event with its core section, and adds whom that
-// names to the people.
-func (c *checker) row(r row, exact []byte, people map[id.Account]bool) {
+// row compares what lists an event with its core section, and returns that.
+func (c *checker) row(r row, exact []byte) *core {
 	var have core
 	if err := json.Unmarshal(exact, &have); err != nil {
 		c.found("payload-differs", "event "+r.event, "Its core section cannot be read.")
-		return
+		return nil
 	}
-	for _, t := range have.Targets {
-		people[t.Person] = true
-	}
-	people[have.Actor.Account] = true
-	delete(people, "")
 	if have.Type != r.kind || string(have.Tenant) != r.tenant || string(have.Actor.Account) != r.actor || store.Micros(have.At) != r.at {
 		c.found("row-differs", "event "+r.event, "The type, tenant, actor or time of its row is not what was recorded.")
 	}
+	return &have
 }
 
 // unlogged looks for events that have neither a leaf nor wait for one, and

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"troth/internal/fault"
 	"troth/internal/id"
 	"troth/internal/store"
 	"troth/internal/store/storetest"
@@ -125,12 +124,26 @@ func TestWhatWasChangedIsNamed(t *testing.T) {
 			`UPDATE audit_person SET tenant = 'ten_0' WHERE event = $1`, onlyEvent},
 		{"all activity of all people", "person-missing", "event EVENT",
 			`DELETE FROM audit_person`, nothing},
+		{"the subtrees of a head", "head-differs", "tree TREE",
+			`UPDATE log_head SET edge = root || root || root || root WHERE tree = $1`, onlyTenant},
+		{"the platform's head taken back", "head-differs", "platform log",
+			`UPDATE log_head SET (size, root, edge) = (SELECT size, root, root FROM log_checkpoint WHERE tree = 'log' AND size = 1) WHERE tree = 'log'`, nothing},
+		{"the subtrees of the platform's head", "head-differs", "platform log",
+			`UPDATE log_head SET edge = root WHERE tree = 'log'`, nothing},
+		{"the platform's head removed", "head-missing", "platform log",
+			`DELETE FROM log_head WHERE tree = 'log'`, nothing},
+		{"an event put into a stranger's activity", "person-added", "event EVENT",
+			`INSERT INTO audit_person (account, event, tenant) SELECT 'acc_01', event, tenant FROM audit_event WHERE event = $1`, onlyEvent},
+		{"an event that is nowhere put into an activity", "person-added", "event EVENT",
+			`INSERT INTO audit_person (account, event, tenant) VALUES ('acc_01', $1, 'ten_0')`, onlyEvent},
 		{"a tree removed", "event-unlogged", "event EVENT",
 			`DELETE FROM log_leaf WHERE tree = $1`, onlyTenant},
 		{"a tenant's checkpoint", "checkpoint-differs", "checkpoint 200 of tree TREE",
 			`UPDATE log_checkpoint SET root = (SELECT root FROM log_head WHERE tree = $1) WHERE tree = $1 AND size = 200`, onlyTenant},
 		{"a tenant's checkpoint removed", "checkpoint-missing", "platform log",
 			`DELETE FROM log_checkpoint WHERE tree = $1 AND size = 200`, onlyTenant},
+		{"a tenant's checkpoint made one of nothing", "checkpoint-missing", "platform log",
+			`UPDATE log_checkpoint SET size = 0 WHERE tree = $1 AND size = 200`, onlyTenant},
 		{"a salt", "commitment-differs", "checkpoint 200 of tree TREE",
 			`UPDATE log_checkpoint SET salt = root WHERE tree = $1 AND size = 200`, onlyTenant},
 		{"a platform entry", "commitment-differs", "checkpoint 200 of tree TREE",
@@ -182,30 +195,6 @@ func TestARemovedHeadHidesNothing(t *testing.T) {
 func onlyEvent(_ id.Tenant, e id.Event) []any    { return []any{string(e)} }
 func onlyTenant(ten id.Tenant, _ id.Event) []any { return []any{string(ten)} }
 func nothing(id.Tenant, id.Event) []any          { return nil }
-
-// TestAnExportReplacesNothingElse: a data directory has a file "checkpoint" too.
-func TestAnExportReplacesNothingElse(t *testing.T) {
-	h, _, _ := filled(t, storetest.SQLite(t, Migrations))
-	dir := t.TempDir()
-	kept := filepath.Join(dir, "checkpoint")
-	if err := os.WriteFile(kept, []byte("another's"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	err := h.log.Export(context.Background(), dir, nil)
-	if f := fault.As(err); f == nil || f.Code != "audit.export_dir" || f.Kind != fault.Conflict {
-		t.Errorf("the export says %v", err)
-	}
-	if b, err := os.ReadFile(kept); err != nil || string(b) != "another's" {
-		t.Errorf("the file was replaced: %q %v", b, err)
-	}
-	if err := h.log.Export(context.Background(), kept, nil); fault.KindOf(err) != fault.Invalid {
-		t.Errorf("an export to a file says %v", err)
-	}
-	again := checkExport(t, h)
-	if err := h.log.Export(context.Background(), again, nil); err != nil {
-		t.Errorf("an export cannot be repeated: %v", err)
-	}
-}
 
 // TestATamperedExportIsNamed changes each kind of file of an export.
 func TestATamperedExportIsNamed(t *testing.T) {

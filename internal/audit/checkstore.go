@@ -19,12 +19,13 @@ type treeSize struct {
 	size int64
 	head int64 // what its head says; -1 when there is none
 	root tlog.Hash
+	edge []byte
 }
 
 // treeSizes lists the trees of tenants: those that have a head, a checkpoint
 // or a leaf.
 func treeSizes(tx *store.Tx) ([]treeSize, error) {
-	rows, err := tx.Query(`SELECT t.tree, h.size, h.root,
+	rows, err := tx.Query(`SELECT t.tree, h.size, h.root, h.edge,
 			(SELECT max(c.size) FROM log_checkpoint c WHERE c.tree = t.tree), (SELECT max(l.idx) FROM log_leaf l WHERE l.tree = t.tree)
 		FROM (SELECT tree FROM log_head UNION SELECT tree FROM log_checkpoint UNION SELECT tree FROM log_leaf) t
 		LEFT JOIN log_head h ON h.tree = t.tree
@@ -38,7 +39,7 @@ func treeSizes(tx *store.Tx) ([]treeSize, error) {
 		t := treeSize{head: -1}
 		var root []byte
 		var head, checkpoint, leaf sql.NullInt64
-		if err := rows.Scan(&t.name, &head, &root, &checkpoint, &leaf); err != nil {
+		if err := rows.Scan(&t.name, &head, &root, &t.edge, &checkpoint, &leaf); err != nil {
 			return nil, err
 		}
 		if head.Valid {
@@ -63,10 +64,43 @@ func listedFor(tx *store.Tx, account id.Account, r row) (bool, error) {
 	return string(tenant) == r.tenant, err
 }
 
-// countCheckpoints counts the tenants' checkpoints that the platform log
-// commits to below size.
-func countCheckpoints(tx *store.Tx, size int64) (n int64, err error) {
-	err = tx.QueryRow(`SELECT count(*) FROM log_checkpoint WHERE tree <> $1 AND entry < $2`, platformTree, size).Scan(&n)
+// listedRow is a row of a person's activity and that of its event, whose
+// columns are invalid when there is none.
+type listedRow struct {
+	account, event, tenant string
+	kind, class, actor     sql.NullString
+}
+
+// listedRows reads up to limit rows of all activities after the key. It moves
+// the key, to zero at the end.
+func listedRows(tx *store.Tx, after *personKey, limit int) ([]listedRow, error) {
+	rows, err := tx.Query(`SELECT p.account, p.event, p.tenant, e.type, e.class, e.actor
+		FROM audit_person p LEFT JOIN audit_event e ON e.tenant = p.tenant AND e.event = p.event
+		WHERE (p.account, p.event) > ($1, $2) ORDER BY p.account, p.event LIMIT $3`, after.account, after.event, limit)
+	if err != nil {
+		return nil, err
+	}
+	page, err := collect(rows, func(p *listedRow) []any { return []any{&p.account, &p.event, &p.tenant, &p.kind, &p.class, &p.actor} })
+	*after = personKey{}
+	if len(page) == limit {
+		*after = personKey{page[limit-1].account, page[limit-1].event}
+	}
+	return page, err
+}
+
+// headRow reads a head as it is, false if there is none.
+func headRow(tx *store.Tx, name string) (size int64, root, edge []byte, ok bool, err error) {
+	err = tx.QueryRow(`SELECT size, root, edge FROM log_head WHERE tree = $1`, name).Scan(&size, &root, &edge)
+	if errors.Is(err, store.ErrNoRows) {
+		return 0, nil, nil, false, nil
+	}
+	return size, root, edge, err == nil, err
+}
+
+// countCheckpoints counts a tenant's checkpoints of more than size leaves that
+// the platform log commits to below until.
+func countCheckpoints(tx *store.Tx, name string, size, until int64) (n int64, err error) {
+	err = tx.QueryRow(`SELECT count(*) FROM log_checkpoint WHERE tree = $1 AND size > $2 AND entry < $3`, name, size, until).Scan(&n)
 	return n, err
 }
 
@@ -144,7 +178,7 @@ func (w waiting) leaf() leafAndRow {
 func withoutLeaf(tx *store.Tx, after *eventKey, limit int) ([]waiting, error) {
 	rows, err := tx.Query(`SELECT e.tenant, e.event, e.type, e.class, e.actor, e.occurred_at, p.entry, l.idx
 		FROM audit_event e
-		LEFT JOIN log_leaf l ON l.name = e.event AND l.name <> '' AND l.tree = e.tenant
+		LEFT JOIN log_leaf l ON l.name = e.event AND l.name <> '' AND l.tree = e.tenant AND l.idx >= 0
 		LEFT JOIN audit_pending p ON p.name = e.event
 		WHERE (e.tenant, e.event) > ($1, $2) ORDER BY e.tenant, e.event LIMIT $3`, after.tenant, after.event, limit)
 	if err != nil {

@@ -121,8 +121,10 @@ func (e *Event) persons() []id.Account {
 	for _, t := range e.Targets {
 		add(t.Person)
 	}
-	for a := range e.Personal {
-		add(a)
+	for a, data := range e.Personal {
+		if len(data) > 0 { // an empty one leaves no section to tell by
+			add(a)
+		}
 	}
 	return all
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"troth/internal/fault"
 	"troth/internal/store"
@@ -18,12 +19,13 @@ import (
 // evidence/DIGEST. When an earlier export lies there that this log continues,
 // what is complete is left, so an export can be repeated and takes as long as
 // the log has grown. The checkpoint is written last. A directory with other
-// things in it is fault.Conflict: a data directory has a file of that name too.
+// things in it, an installation's data or the export of a log with another key
+// is fault.Conflict: a data directory has a file "checkpoint" too.
 func (l *Log) Export(ctx context.Context, dir string, progress func(done, total int)) error {
 	if progress == nil {
 		progress = func(int, int) {}
 	}
-	if err := exportable(dir); err != nil {
+	if err := l.exportable(dir); err != nil {
 		return err
 	}
 	signed, err := l.Checkpoint(ctx)
@@ -38,6 +40,10 @@ func (l *Log) Export(ctx context.Context, dir string, progress func(done, total 
 	if err != nil {
 		return fmt.Errorf("looking at the earlier export: %w", err)
 	}
+	// The key first: by it, an export that was interrupted is known again.
+	if err := writeFile(dir, "vkey", []byte(l.VKey()+"\n")); err != nil {
+		return err
+	}
 	files := tilesOf(size)
 	for i, at := range files {
 		if err := l.exportTile(ctx, dir, at, size, continued); err != nil {
@@ -48,28 +54,40 @@ func (l *Log) Export(ctx context.Context, dir string, progress func(done, total 
 	if err := l.exportEvidence(ctx, dir, size); err != nil {
 		return fmt.Errorf("exporting evidence: %w", err)
 	}
-	if err := writeFile(dir, "vkey", []byte(l.VKey()+"\n")); err != nil {
-		return err
-	}
 	return writeFile(dir, "checkpoint", signed)
 }
 
-// exportable refuses a directory that has something in it and is no export.
-func exportable(dir string) error {
+// exportable refuses a directory that has something in it and is no export of
+// this log.
+func (l *Log) exportable(dir string) error {
 	files, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	var vkey []byte
+	if err == nil {
+		vkey, err = load(filepath.Join(dir, "vkey"))
+	}
 	if err != nil {
 		return fault.Wrap(err, fault.Invalid, "audit.export_dir", "The log cannot be exported to %s: it is not a directory that can be read.", dir)
 	}
+	other := ""
 	for _, f := range files {
-		if name := f.Name(); name == "tile" || name == "vkey" {
-			return nil
+		switch f.Name() {
+		case "troth.toml", "troth.db", "keyring.db":
+			return fault.New(fault.Conflict, "audit.export_dir", "%s holds the data of an installation (%s). Name an empty directory, or one with an earlier export.", dir, f.Name())
+		}
+		if !strings.HasPrefix(f.Name(), ".vkey-") { // what an interrupted first export leaves
+			other = f.Name()
 		}
 	}
-	if len(files) > 0 {
-		return fault.New(fault.Conflict, "audit.export_dir", "%s has other things in it, such as %s. Name an empty directory, or one with an earlier export.", dir, files[0].Name())
+	switch {
+	case string(vkey) == l.VKey()+"\n":
+		return nil
+	case vkey != nil:
+		return fault.New(fault.Conflict, "audit.export_dir", "%s holds the export of a log with another key. Name an empty directory, or one with an earlier export of this log.", dir)
+	case other != "":
+		return fault.New(fault.Conflict, "audit.export_dir", "%s has other things in it, such as %s. Name an empty directory, or one with an earlier export.", dir, other)
 	}
 	return nil
 }
@@ -189,9 +207,5 @@ func writeFile(dir, path string, b []byte) error {
 	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
 		return err
 	}
-	tmp := full + ".part"
-	if err := os.WriteFile(tmp, b, 0o644); err != nil {
-		return err
-	}
-	return os.Rename(tmp, full)
+	return replaceFile(full, 0o644, b)
 }

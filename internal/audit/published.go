@@ -5,10 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -80,7 +76,7 @@ func (f *publishedFile) keep(signed []byte) error {
 // replace writes the checkpoint whatever the file has. The caller holds the lock.
 func (f *publishedFile) replace(signed []byte, size int64) error {
 	if f.path != "" {
-		if err := writeDurably(f.path, signed); err != nil {
+		if err := replaceFile(f.path, 0o600, signed); err != nil {
 			return fmt.Errorf("keeping the published checkpoint: %w", err)
 		}
 	}
@@ -95,53 +91,6 @@ func sizeOf(signed []byte) (int64, error) {
 		return 0, errors.New("the checkpoint has no size")
 	}
 	return strconv.ParseInt(string(lines[1]), 10, 64)
-}
-
-// writeDurably replaces a file so that after a crash it is the old or the new one.
-func writeDurably(path string, b []byte) (err error) {
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".checkpoint-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(tmp.Name())
-		}
-	}()
-	if _, err = tmp.Write(b); err == nil {
-		err = tmp.Sync()
-	}
-	if cerr := tmp.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
-}
-
-// load reads a checkpoint's file, nil if there is none.
-func load(path string) ([]byte, error) {
-	if path == "" {
-		return nil, nil
-	}
-	file, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	return io.ReadAll(io.LimitReader(file, verify.MaxCheckpoint+1))
 }
 
 // fixOrigin makes the platform log's head at the first start. Later starts

@@ -6,10 +6,12 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"troth/internal/access"
 	"troth/internal/audit"
 	"troth/internal/cli"
 	"troth/internal/id"
