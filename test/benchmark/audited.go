@@ -66,9 +66,17 @@ func audited(ctx context.Context, l *lab) error {
 	if err := raw.table(ctx, g); err != nil {
 		return err
 	}
+	own, err := openRaw(g.path, g.key)
+	if err != nil {
+		return err
+	}
+	defer own.Close()
 	var p pairs
 	var sizes []float64
 	for round := range writeRounds {
+		if err := errors.Join(empty(own), empty(raw.conn)); err != nil {
+			return err
+		}
 		took, acts, err := g.writeAll(ctx, people)
 		if err != nil {
 			return err

@@ -60,7 +60,7 @@ func leaves(ctx context.Context, l *lab) error {
 		measured: short(many) + ", 99 % within " + short(worst), holds: atMost(many, time.Millisecond)})
 	l.table.add(line{what: "verification of 1,000,000 leaves, every entry and tile", asked: "≤ 4 s (aim 2 s)", measured: short(verified), holds: atMost(verified, 4*time.Second)})
 	l.table.growth("sequencing in one tenant: %s at the first %d leaves, %s at the last before %d.", perSecond(f.rates[0]), leafStep, perSecond(f.rates[len(f.rates)-1]), manyLeaves)
-	l.table.growth("proof: %s at 100,000 leaves, %s at 1,000,000: two tiles of 256 hashes more for each factor of 65,536, so the logarithm. Verification: %s at 100,000, %s at 1,000,000: linear in leaves, in memory that does not grow.",
+	l.table.growth("proof: %s at 100,000 leaves, %s at 1,000,000: one tile of 256 hashes more in each tree for each factor of 256, so the logarithm. Verification: %s at 100,000, %s at 1,000,000: linear in leaves, in memory that does not grow.",
 		short(few), short(many), short(fewVerified), short(verified))
 	return nil
 }

@@ -44,11 +44,22 @@ func (l *lab) newRaw(ctx context.Context, tables ...fs.FS) (*raw, error) {
 		return nil, err
 	}
 	r := &raw{}
-	if r.conn, err = sqlite3.Open("file:" + path + "?vfs=" + storeVFS); err != nil {
+	r.conn, err = openRaw(path, key)
+	return r, err
+}
+
+// openRaw opens an encrypted file without package store.
+func openRaw(path string, key secret.Bytes) (*sqlite3.Conn, error) {
+	c, err := sqlite3.Open("file:" + path + "?vfs=" + storeVFS)
+	if err != nil {
 		return nil, err
 	}
-	return r, errors.Join(r.conn.Exec("PRAGMA hexkey='"+hex.EncodeToString(key.Reveal())+"'"), r.conn.Exec(settings))
+	return c, errors.Join(c.Exec("PRAGMA hexkey='"+hex.EncodeToString(key.Reveal())+"'"), c.Exec(settings))
 }
+
+// empty copies the write-ahead log back, so that both sides begin with none and
+// pay for the same checkpoints.
+func empty(c *sqlite3.Conn) error { return c.Exec("PRAGMA wal_checkpoint(TRUNCATE)") }
 
 // table makes the month's table that the log has, and prepares the statements.
 func (r *raw) table(ctx context.Context, g *ground) error {
