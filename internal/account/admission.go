@@ -103,9 +103,9 @@ func (a *Accounts) admit(ctx context.Context, by access.Subject, token secret.St
 	if err != nil {
 		return Signed{}, a.linkFailed(ctx, by, err)
 	}
-	r, indexes, err := a.prepare(ctx, in)
+	r, indexes, err := a.prepare(ctx, l, in)
 	if err != nil {
-		return Signed{}, err
+		return Signed{}, a.linkFailed(ctx, by, err)
 	}
 	if l.kind == linkOwner {
 		r.staff = StaffOwner

@@ -86,9 +86,9 @@ func (a *Accounts) Confirm(ctx context.Context, by access.Subject, token secret.
 			return "", err
 		}
 	}
-	r, indexes, err := a.prepare(ctx, in)
+	r, indexes, err := a.prepare(ctx, l, in)
 	if err != nil {
-		return "", err
+		return "", a.linkFailed(ctx, by, err)
 	}
 	r.confirmedAt = r.createdAt
 	err = a.DB.Write(ctx, func(tx *store.Tx) error {

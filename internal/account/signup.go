@@ -144,13 +144,17 @@ func (a *Accounts) welcome(tx *store.Tx, email string, invitation secret.String)
 
 // prepare makes an account that is not stored yet. Its key is made here, before
 // the transaction: one that is never used is harmless. So that nobody makes
-// them in numbers, a taken address is refused first; createTx looks again.
-func (a *Accounts) prepare(ctx context.Context, in entered) (row, [][]byte, error) {
+// them in numbers, a used link and a taken address are refused first; the
+// transaction looks again.
+func (a *Accounts) prepare(ctx context.Context, l link, in entered) (row, [][]byte, error) {
 	indexes, err := a.indexes(ctx, in.Email)
 	if err != nil {
 		return row{}, nil, err
 	}
 	err = a.DB.Read(ctx, func(tx *store.Tx) error {
+		if _, ok, err := peekLink(tx, l.digest, a.now()); err != nil || !ok {
+			return orGone(err)
+		}
 		present, err := byEmail(tx, indexes)
 		if err == nil && present.account != "" {
 			err = errTaken

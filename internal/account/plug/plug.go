@@ -85,7 +85,7 @@ func (p *plug) routes() []web.Route {
 		{Method: post, Path: "/-/signup", Public: stranger, Doc: "Sign up.", Cost: password, Handle: p.signUp},
 		{Method: get, Path: "/-/signup/sent", Public: stranger, Doc: "Says that a mail is on its way.", Handle: p.sentSignUp},
 		{Method: get, Path: "/-/confirm/{token}", Public: byLink, Doc: "Shows what a confirmation would do.", Redact: true, Example: token, Handle: p.showConfirm},
-		{Method: post, Path: "/-/confirm/{token}", Public: byLink, Doc: "Confirm an address; in another browser than the one that signed up, with name and password.", Cost: password, Redact: true, Example: token, Handle: p.confirm},
+		{Method: post, Path: "/-/confirm/{token}", Public: byLink, Doc: "Confirm an address.", Cost: password, Redact: true, Example: token, Handle: p.confirm},
 		{Method: get, Path: account.PathAdmission + "{token}", Public: byLink, Doc: "Shows what a link of the operator would do.", Redact: true, Example: token, Handle: p.showAdmission},
 		{Method: post, Path: account.PathAdmission + "{token}", Public: byLink, Doc: "Go on to sign up by a link of the operator, or sign up by it with the fields of the form.", Cost: password, Redact: true, Example: token, Handle: p.admission},
 
