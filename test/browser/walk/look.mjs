@@ -26,11 +26,12 @@ const overflow = `(() => {
 export const tally = { pages: new Set(), looks: 0 };
 
 // look examines the page. The name is the one of its snapshot; snapshot: false
-// is for pages whose content depends on chance. screen names the screenshots
-// that are kept of it: "" (light), "-dark", "-narrow".
+// is for pages whose content depends on chance, hide lists texts to replace in
+// it by a word. screen names the screenshots that are kept of it: "" (light),
+// "-dark", "-narrow".
 export const look = (visitor, name, how) => visitor.document.running(() => examine(visitor, name, how));
 
-async function examine(visitor, name, { snapshot = true, screen = [] } = {}) {
+async function examine(visitor, name, { snapshot = true, hide = [], screen = [] } = {}) {
   const { page } = visitor;
   const found = [];
   const run = await visitor.document.world(axe);
@@ -40,7 +41,7 @@ async function examine(visitor, name, { snapshot = true, screen = [] } = {}) {
   if (basic.headings !== 1) found.push(`the page has ${basic.headings} main headings`);
   const csp = visitor.response.headers()["content-security-policy"] ?? "";
   if (!csp.startsWith("default-src 'none'")) found.push(`the Content-Security-Policy is ${JSON.stringify(csp)}`);
-  if (snapshot) found.push(...compare(name, await page.locator("body").ariaSnapshot()));
+  if (snapshot) found.push(...compare(name, await page.locator("body").ariaSnapshot(), hide));
 
   const eyes = async (viewport, colorScheme) => {
     await page.setViewportSize(viewport);

@@ -25,7 +25,9 @@ const volatile = [
 
 // settle replaces what changes. A copy button exists only where scripts run:
 // without it the page must say the same, so that one snapshot holds both.
-export function settle(snapshot) {
+export function settle(snapshot, hide = []) {
+  for (const [text, word] of hide) snapshot = snapshot.replaceAll(text.trim(), word);
+  snapshot = snapshot.replace(/^(\s*- )'(.*)'(:?)$/gm, "$1$2$3"); // quoted or not, as the hidden text needs it
   snapshot = snapshot.replace(/\/url: .*/g, (line) => readable(line));
   for (const [pattern, word] of volatile) snapshot = snapshot.replace(pattern, word);
   const lines = snapshot.split("\n").filter((line) => !/^\s*- button "Copy"/.test(line));
@@ -39,9 +41,9 @@ function readable(address) {
 }
 
 // compare returns what differs from the kept snapshot, as lines.
-export function compare(name, snapshot) {
+export function compare(name, snapshot, hide) {
   const file = path.join(directory, name + ".yml");
-  const now = settle(snapshot);
+  const now = settle(snapshot, hide);
   const first = !used.has(name);
   used.add(name);
   if (update && first) {
