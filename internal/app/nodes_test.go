@@ -197,14 +197,26 @@ func TestEveryClaimIsProven(t *testing.T) {
 // everyClaim exercises all claims and asserts that each is proven, or not due.
 func (h *house) everyClaim() {
 	h.t.Helper()
-	outcomes, err := h.in.trust.Exercise(h.t.Context(), h.bench())
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	for _, o := range outcomes {
-		if !o.Passed {
-			h.t.Errorf("%s %s did not pass: %s %+v", o.Claim, o.Check, o.Error, o.Observed)
+	// A machine that is too busy shuts the door for a moment; then a check could
+	// not be tried, which is no failure, and is tried again.
+	for left, again := 3, []string(nil); left > 0; left-- {
+		outcomes, err := h.in.trust.Exercise(h.t.Context(), h.bench(), again...)
+		if err != nil {
+			h.t.Fatal(err)
 		}
+		again = nil
+		for _, o := range outcomes {
+			switch {
+			case o.Error != "" && left > 1:
+				again = append(again, o.Claim)
+			case !o.Passed:
+				h.t.Errorf("%s %s did not pass: %s %+v", o.Claim, o.Check, o.Error, o.Observed)
+			}
+		}
+		if len(again) == 0 {
+			break
+		}
+		h.steady()
 	}
 	doc, err := h.in.trust.Document(h.t.Context())
 	if err != nil {
