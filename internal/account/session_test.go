@@ -159,8 +159,10 @@ func TestRevocationReachesEveryNode(t *testing.T) {
 			by, _ := here.person(ada, goodWord)
 			for i := range 5 {
 				_, s := here.signIn(ada, goodWord)
-				if !there.signedIn(s.Token) || !there.signedIn(s.Token) {
-					t.Fatal("the other node does not know the session")
+				for range 2 { // the second time from its cache
+					if !there.signedIn(s.Token) {
+						t.Fatal("the other node does not know the session")
+					}
 				}
 				if err := here.EndSession(ctx, by, s.Session); err != nil {
 					t.Fatal(err)
@@ -190,8 +192,10 @@ func TestStaleFeedIsNotTrusted(t *testing.T) {
 	deaf.Accounts = &n
 	for range 5 {
 		_, s := here.signIn(ada, goodWord)
-		if !deaf.signedIn(s.Token) || !deaf.signedIn(s.Token) {
-			t.Fatal("the deaf node does not know the session")
+		for range 2 { // the second time from its cache
+			if !deaf.signedIn(s.Token) {
+				t.Fatal("the deaf node does not know the session")
+			}
 		}
 		if err := here.EndSession(ctx, by, s.Session); err != nil {
 			t.Fatal(err)

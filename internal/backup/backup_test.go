@@ -143,7 +143,7 @@ func TestEitherEngineIsRestoredFromEither(t *testing.T) {
 				}
 				got := events(t, target)
 				slices.Sort(got) // within a millisecond, events have no order
-			if len(got) != 5 || got[0] != "test.done "+planted+"0" || got[4] != "test.done "+planted+"4" {
+				if len(got) != 5 || got[0] != "test.done "+planted+"0" || got[4] != "test.done "+planted+"4" {
 					t.Errorf("restored %q", got)
 				}
 			})

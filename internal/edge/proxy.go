@@ -68,7 +68,7 @@ func upstream(u *url.URL) (target *url.URL, socket string, err error) {
 		}
 		return &url.URL{Scheme: "http", Host: "upstream.invalid"}, path, nil
 	}
-	return nil, "", fmt.Errorf("the upstream %q must begin with http://, https:// or unix:", u.Redacted())
+	return nil, "", fmt.Errorf("the upstream %q is of no kind that is known: http://, https:// and unix: are", u.Redacted())
 }
 
 // transport keeps connections to the application open: one is as good as any

@@ -73,9 +73,8 @@ func (t *table) print(w io.Writer) {
 	}
 }
 
-// atMost and atLeast are promises about a duration or a number.
-func atMost[T ~int64 | float64](got, limit T) bool  { return got <= limit }
-func atLeast[T ~int64 | float64](got, limit T) bool { return got >= limit }
+// atMost is a promise about a duration or a number.
+func atMost[T ~int64 | float64](got, limit T) bool { return got <= limit }
 
 // median is the middle of the values, or the mean of the two in the middle.
 func median[T ~int64 | float64](values []T) T {
