@@ -24,7 +24,8 @@ async function chapter(name, visitors, deed) {
     await deed();
   } catch (e) {
     for (const v of visitors) if (!v.closed) console.log(await v.report());
-    throw new Error(`${name}: ${e.message}`, { cause: e });
+    console.log(`${name} went wrong:`);
+    throw e;
   }
   console.log(`${name}: ${((Date.now() - from) / 1000).toFixed(1)} s`);
 }
