@@ -98,7 +98,10 @@ func (w *world) found(run *rapid.T) {
 	if len(w.orgs) >= 3 {
 		run.Skip("enough organisations")
 	}
-	b := w.live(run)
+	w.foundBy(w.live(run))
+}
+
+func (w *world) foundBy(b *browser) *org {
 	w.answers(w.post(b, "/-/org/new", "name", "Guild of "+string(b.of.account[len(b.of.account)-4:])), http.StatusSeeOther)
 	w.happened("tenant.created")
 	w.happened("account.tenant_switched")
@@ -108,12 +111,17 @@ func (w *world) found(run *rapid.T) {
 	})
 	b.tenant = o.id
 	w.orgs = append(w.orgs, o)
+	return o
 }
 
 func (w *world) invite(run *rapid.T) {
 	b, o, role := w.inside(run)
 	to := pick(run, "guest", w.people)
 	offered := rapid.SampledFrom(access.Roles()).Draw(run, "role")
+	w.inviteAs(b, o, role, to, offered)
+}
+
+func (w *world) inviteAs(b *browser, o *org, role access.Role, to *dweller, offered access.Role) {
 	_, in := o.roles[to.account]
 	waiting := slices.ContainsFunc(w.invited, func(i *invitation) bool { return i.org == o && i.to == to && w.waits(i) })
 	since := w.now()
@@ -138,6 +146,27 @@ func (w *world) waits(i *invitation) bool { return !i.over && w.now().Before(i.e
 func (w *world) accept(run *rapid.T) {
 	i := pick(run, "invitation", w.invited)
 	b := w.live(run)
+	if rapid.IntRange(0, 3).Draw(run, "by whom it was sent to") > 0 {
+		b = w.browserOf(i.to)
+	}
+	w.answered(b, i)
+}
+
+// browserOf is a browser in which somebody is signed in.
+func (w *world) browserOf(d *dweller) *browser {
+	for _, b := range w.browsers {
+		if b.of == d && w.alive(b) {
+			b.seen = w.now()
+			return b
+		}
+	}
+	b := &browser{Visitor: w.visitor(), of: d}
+	w.enter(b)
+	return b
+}
+
+// answered accepts an invitation, whoever it was sent to.
+func (w *world) answered(b *browser, i *invitation) {
 	_, in := i.org.roles[b.of.account]
 	p := w.post(b, i.link)
 	switch {
@@ -254,6 +283,9 @@ func (w *world) remove(run *rapid.T) {
 	default:
 		w.answers(p, http.StatusSeeOther)
 		w.gone(o, target.account, map[bool]string{true: "tenant.left", false: "tenant.removed"}[target == b.of])
+		if target == b.of {
+			w.wentHome(b)
+		}
 	}
 }
 
@@ -272,6 +304,13 @@ func (w *world) leave(run *rapid.T) {
 	}
 	w.answers(p, http.StatusSeeOther)
 	w.gone(o, b.of.account, "tenant.left")
+	w.wentHome(b)
+}
+
+// wentHome is what leaving knowingly does to the browser in which it is done.
+func (w *world) wentHome(b *browser) {
+	w.happened("account.tenant_switched")
+	b.tenant = tenant.HomeOf(b.of.account)
 }
 
 func (w *world) switchTenant(run *rapid.T) {

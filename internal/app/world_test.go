@@ -105,8 +105,12 @@ func newWorld(t *testing.T, p *property) *world {
 		s.routes = []route{{Path: "/write/", Access: "note.write"}}
 	})
 	w := &world{house: h, up: up, secrets: map[string]string{}, expected: map[string]int{}, wrong: map[string]int{}}
-	for range 2 {
-		w.arrive()
+	founder := w.arrive()
+	o := w.foundBy(w.browserOf(founder))
+	for _, role := range []access.Role{access.Admin, access.Member} {
+		d := w.arrive()
+		w.inviteAs(w.browserOf(founder), o, access.Owner, d, role)
+		w.answered(w.browserOf(d), w.invited[len(w.invited)-1])
 	}
 	return w
 }
