@@ -181,23 +181,9 @@ func (w *world) inside(run *rapid.T) (*browser, *org, access.Role) {
 	return b, w.orgOf(t), role
 }
 
-// post sends a form. Who has lost the organisation in which the browser works
-// is told so once, and nothing is done.
 // post sends a form. Whoever has lost the role in the tenant in which the
 // session works is told so once, and nothing is done; then it works at home.
 func (w *world) post(b *browser, path string, fields ...string) *trust.Page {
-	w.t.Helper()
-	if b.of != nil && w.alive(b) {
-		if in, _ := w.worksAs(b); in != b.tenant {
-			w.answers(w.send(b, path, fields...), http.StatusConflict)
-			w.happened("account.tenant_lost")
-			b.tenant = in
-		}
-	}
-	return w.send(b, path, fields...)
-}
-
-func (w *world) send(b *browser, path string, fields ...string) *trust.Page {
 	w.t.Helper()
 	if b.of != nil && b.tenant != "" && w.alive(b) && !slices.Contains(leaves, path) {
 		if at, _ := w.worksAs(b); at != b.tenant {
