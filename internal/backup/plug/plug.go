@@ -139,7 +139,7 @@ func (p plug) restore(ctx context.Context, env *cli.Env, args []string) error {
 	}
 	key, err := verify.ParseKey(vkey)
 	if err != nil {
-		return cli.Usage("--key is needed: the log's verifier key, as serve and “troth log status” print it (%v)", err)
+		return cli.Usage("--key is needed: the log's verifier key, NAME+HASH+BASE64, as serve and “troth log status” print it")
 	}
 	dir, err := backup.Find(args[0])
 	if err != nil {
