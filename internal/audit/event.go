@@ -53,7 +53,6 @@ const (
 	KindStaff    = "staff"
 	KindSystem   = "system"
 	KindStranger = "stranger"
-	KindToken    = "token"
 )
 
 // Actor is who did it.

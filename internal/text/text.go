@@ -40,14 +40,6 @@ func (t Text) String() string {
 // IsZero reports whether there is no sentence.
 func (t Text) IsZero() bool { return t.Format == "" }
 
-// Plural picks the sentence for a count, as English does: one, or many.
-func Plural(n int, one, many string) Text {
-	if n == 1 {
-		return New(one, n)
-	}
-	return New(many, n)
-}
-
 // Printer renders sentences in one language. The zero Printer is English.
 type Printer struct {
 	tag     language.Tag
