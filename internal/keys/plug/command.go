@@ -128,6 +128,11 @@ func roll(ctx context.Context, env *cli.Env, _ []string) error {
 			t.Line("Nothing was done.")
 		})
 	}
+	// The keyring is a database of its own, so the roll cannot be in the
+	// transaction of its event: the log says that it begins, and that it ended.
+	if err := record(ctx, in, "keys.roll_begun", ""); err != nil {
+		return err
+	}
 	progress := env.Progress("putting the keys under a new epoch")
 	out.Epoch, err = in.Keys().Roll(ctx, progress.Set)
 	progress.Done()

@@ -36,6 +36,7 @@ type plug struct{ Deps }
 
 // Events are what happens to the epochs.
 var Events = []audit.Type{
+	{Name: "keys.roll_begun", Sentence: "{actor} began to put all keys under a new epoch"},
 	{Name: "keys.rolled", Sentence: "{actor} made the key epoch {epoch} and put all keys under it"},
 	{Name: "keys.retired", Sentence: "{actor} destroyed the key epoch {epoch}, and with it every older backup of the keyring"},
 }

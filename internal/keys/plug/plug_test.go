@@ -378,7 +378,7 @@ func TestKeyCommands(t *testing.T) {
 	if after := h.list(t); len(after.Epochs) != 1 || after.Owed != 0 || after.Epochs[0].Epoch != r.Epoch {
 		t.Errorf("after: %+v", after)
 	}
-	h.wantEvents(t, "keys.rolled", "keys.retired", "keys.rolled", "keys.retired")
+	h.wantEvents(t, "keys.roll_begun", "keys.rolled", "keys.retired", "keys.roll_begun", "keys.rolled", "keys.retired")
 }
 
 // wantEvents compares what the log of the platform has, the oldest first.

@@ -78,7 +78,9 @@ func (p plug) accept(r *web.Request) error {
 		return err
 	}
 	if err := p.Switcher.Switch(r.Context(), r.Subject, joined); err != nil {
-		return err
+		// The person has joined, and is told so: only going there did not work.
+		r.Flash(text.New("You have joined. Choose the organisation in the menu at the top to work in it."))
+		return r.See("/-/switch")
 	}
 	r.Flash(text.New("Welcome. You work in this organisation now; the menu at the top leads back to your other ones."))
 	return r.See("/-/org/")
