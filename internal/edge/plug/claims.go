@@ -33,7 +33,7 @@ func (p *plug) claims() []trust.Claim {
 				"Answered even then are the health pages, which name what cannot be reached, and nothing but embedded style files: they tell nothing about anybody.",
 			Fresh: 12 * time.Hour,
 			Checks: []trust.Check{{
-				Name: "edge.fails_closed", Version: 1, Period: 4 * time.Hour, Timeout: 60 * time.Second,
+				Name: "edge.fails_closed", Version: 2, Period: 4 * time.Hour, Timeout: 60 * time.Second,
 				Method: "Builds a second installation with an application behind it and signs a synthetic person in. Then the database, the keys and the log are made to fail, one after the other. " +
 					"Within two seconds every kind of request (the application's pages, public ones too, own pages, forms, the sign-in) must be answered with 503, and no request may reach the application; afterwards everything must work again.",
 				Run: p.checkFailsClosed,
