@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"troth/internal/access"
 	"troth/internal/edge"
 	"troth/internal/part"
 	"troth/internal/store"
@@ -158,6 +159,25 @@ func TestADoorThatFailsOpenIsNoticed(t *testing.T) {
 	if _, err := d.check("D3"); err == nil {
 		t.Error("it was exercised although nobody could sign up")
 	}
+}
+
+// forgetful knows nobody any more once the store was broken, as after a request
+// to sign out that got through.
+type forgetful struct{ *door }
+
+func (f forgetful) Authenticate(r *http.Request) (access.Subject, error) {
+	if _, was := f.broken.Load("store"); was {
+		return access.Subject{}, nil
+	}
+	return f.door.Authenticate(r)
+}
+
+// TestWhatWasSeenIsNotTakenBack: the failure counts although the next part
+// cannot be tried any more.
+func TestWhatWasSeenIsNotTakenBack(t *testing.T) {
+	openDoor(t, func(d *door, o *edge.Options) {
+		o.Depends, o.Authenticators = o.Depends[1:], []web.Authenticator{forgetful{d}}
+	}).fails("D3", "store")
 }
 
 func TestAValueInALogIsNoticed(t *testing.T) {
