@@ -24,15 +24,16 @@ var floors = [][]string{
 	{"internal/fault"},
 	{"internal/id", "internal/secret"},
 	{"internal/config"},
-	{"internal/keys"},
+	{"internal/keys", "internal/place"},
+	{"internal/password"},
 	{"internal/store"},
 	{"internal/store/pgtest"},
 	{"internal/store/storetest"},
 	{"internal/jobs"},
 	{"internal/audit"},
-	{"internal/access", "internal/retention", "internal/mail"},
-	{"internal/trust"},
-	{"internal/account", "internal/tenant", "internal/backup"},
+	{"internal/access", "internal/retention", "internal/mail", "internal/sms", "internal/throttle"},
+	{"internal/trust", "internal/factor", "internal/passkey"},
+	{"internal/account", "internal/tenant", "internal/backup", "internal/breach"},
 	{"internal/web", "internal/cli"},
 	{"internal/part"},
 	{"internal/edge"},
@@ -42,7 +43,7 @@ var floors = [][]string{
 }
 
 // capability are the packages that never import each other.
-var capability = map[string]bool{"internal/account": true, "internal/tenant": true, "internal/backup": true}
+var capability = map[string]bool{"internal/account": true, "internal/tenant": true, "internal/backup": true, "internal/breach": true}
 
 // standalone are modules or programs that are not part of the house.
 var standalone = []string{"examples/", "test/"}
