@@ -14,6 +14,7 @@ import (
 	"troth/internal/id"
 	"troth/internal/keys"
 	"troth/internal/mail"
+	"troth/internal/password"
 	"troth/internal/secret"
 	"troth/internal/store"
 	"troth/internal/text"
@@ -73,9 +74,10 @@ type Options struct {
 	Leaver  Leaver  // nil: nothing to let go of
 
 	Config  Config
-	Origin  string        // "https://example.org", for links in mails
-	Hashing Hashing       // nil: Argon2id at the calibrated cost
-	Printer *text.Printer // the language of mails; nil: English
+	Origin  string           // "https://example.org", for links in mails
+	Hashing password.Hashing // nil: Argon2id at the calibrated cost
+	Rules   password.Rules   // what a new password is asked
+	Printer *text.Printer    // the language of mails; nil: English
 
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger     // nil: discard
@@ -121,7 +123,7 @@ func Open(ctx context.Context, o Options) (*Accounts, error) {
 		if err != nil {
 			return nil, fmt.Errorf("finding the cost of a password hash: %w", err)
 		}
-		if a.Hashing, err = NewHasher(params, int64(o.Config.PasswordMemory)<<20, o.Config.PasswordWait.D()); err != nil {
+		if a.Hashing, err = password.NewHasher(params, int64(o.Config.PasswordMemory)<<20, o.Config.PasswordWait.D()); err != nil {
 			return nil, err
 		}
 	}

@@ -37,7 +37,7 @@ func TestFirstOwner(t *testing.T) {
 		form := owner(ada, token)
 		form.Password = secret.Of("short")
 		_, err = h.SignUp(ctx, stranger(), form)
-		want(t, err, fault.Invalid, "account.short_password") // and the link still works
+		want(t, err, fault.Invalid, "password.short") // and the link still works
 		signed, err := h.SignUp(ctx, stranger(), owner(ada, token))
 		if err != nil {
 			t.Fatal(err)

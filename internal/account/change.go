@@ -7,7 +7,7 @@ import (
 	"troth/internal/access"
 	"troth/internal/fault"
 	"troth/internal/id"
-	"troth/internal/keys"
+	"troth/internal/password"
 	"troth/internal/secret"
 	"troth/internal/store"
 )
@@ -25,7 +25,7 @@ func (a *Accounts) ChangePassword(ctx context.Context, by access.Subject, presen
 	if err != nil {
 		return Signed{}, err
 	}
-	next, err := CheckPassword(chosen, keys.Normalise(v.Email))
+	next, err := a.choose(ctx, chosen, password.About{Email: v.Email, Name: v.Name})
 	if err != nil {
 		return Signed{}, err
 	}
@@ -166,7 +166,7 @@ func (a *Accounts) Reset(ctx context.Context, by access.Subject, token, chosen s
 	if err != nil {
 		return err
 	}
-	next, err := CheckPassword(chosen, keys.Normalise(v.Email))
+	next, err := a.choose(ctx, chosen, password.About{Email: v.Email, Name: v.Name})
 	if err != nil {
 		return err
 	}

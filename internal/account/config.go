@@ -5,6 +5,7 @@ import (
 
 	"troth/internal/config"
 	"troth/internal/fault"
+	"troth/internal/password"
 )
 
 // The modes of sign-up.
@@ -92,8 +93,8 @@ func (p *Passwords) check() error {
 			return err
 		}
 	}
-	if p.PasswordMemory < comfortable/1024 || p.PasswordMemory > 1<<20 {
-		return fault.New(fault.Invalid, "account.config", "account.password_memory is %d MiB; it can be %d to %d.", p.PasswordMemory, comfortable/1024, 1<<20).On("account.password_memory")
+	if p.PasswordMemory < password.Comfortable/1024 || p.PasswordMemory > 1<<20 {
+		return fault.New(fault.Invalid, "account.config", "account.password_memory is %d MiB; it can be %d to %d.", p.PasswordMemory, password.Comfortable/1024, 1<<20).On("account.password_memory")
 	}
 	return nil
 }

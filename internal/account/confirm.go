@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"troth/internal/access"
-	"troth/internal/keys"
+	"troth/internal/password"
 	"troth/internal/secret"
 	"troth/internal/store"
 )
@@ -110,11 +110,11 @@ func (a *Accounts) enterAgain(ctx context.Context, in *entered, c Confirmation) 
 	if err != nil {
 		return err
 	}
-	password, err := CheckPassword(c.Password, keys.Normalise(in.Email))
+	chosen, err := a.choose(ctx, c.Password, password.About{Email: in.Email, Name: name})
 	if err != nil {
 		return err
 	}
-	phc, err := a.Hashing.Hash(ctx, password)
+	phc, err := a.Hashing.Hash(ctx, chosen)
 	if err != nil {
 		return err
 	}

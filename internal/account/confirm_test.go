@@ -61,9 +61,9 @@ func TestStrangersCannotChooseThePassword(t *testing.T) {
 		_, err = h.Confirm(ctx, stranger(), evil, Confirmation{})
 		want(t, err, fault.Invalid, "account.no_name")
 		_, err = h.Confirm(ctx, stranger(), evil, Confirmation{Browser: h.browser, Name: "Ada", Password: secret.Of("short")})
-		want(t, err, fault.Invalid, "account.short_password")
+		want(t, err, fault.Invalid, "password.short")
 		_, err = h.Confirm(ctx, stranger(), evil, Confirmation{Browser: secret.Of("x"), Name: "Ada", Password: secret.Of("xx " + ada + " xx")})
-		want(t, err, fault.Invalid, "account.own_words")
+		want(t, err, fault.Invalid, "password.own_words")
 		if _, err = h.Confirm(ctx, stranger(), evil, Confirmation{Browser: secret.NewToken(), Name: "Ada Byron", Password: secret.Of(newWord)}); err != nil {
 			t.Fatal(err)
 		}

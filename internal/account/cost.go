@@ -6,26 +6,27 @@ import (
 	"time"
 
 	"troth/internal/access"
+	"troth/internal/password"
 	"troth/internal/store"
 )
 
 // Cost is the outcome of a calibration.
 type Cost struct {
-	Params       Params
+	Params       password.Params
 	Target, Took time.Duration
 	CalibratedAt time.Time
 }
 
 // cost is the calibrated cost of a password hash: the stored one, or a new one
 // where there is none for the configured target. All nodes use the newest.
-func (a *Accounts) cost(ctx context.Context) (Params, error) {
+func (a *Accounts) cost(ctx context.Context) (password.Params, error) {
 	c, err := a.Calibrated(ctx)
 	if err != nil {
-		return Params{}, err
+		return password.Params{}, err
 	}
 	if target := a.Config.PasswordTarget.D(); c.CalibratedAt.IsZero() || c.Target != target {
-		params := Calibrate(target, Measure)
-		c = Cost{Params: params, Target: target, Took: Measure(params), CalibratedAt: a.now()}
+		params := password.Calibrate(target, password.Measure)
+		c = Cost{Params: params, Target: target, Took: password.Measure(params), CalibratedAt: a.now()}
 		err = a.storeCost(ctx, c)
 	}
 	return c.Params, err

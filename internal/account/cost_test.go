@@ -7,6 +7,7 @@ import (
 
 	"troth/internal/config"
 	"troth/internal/id"
+	"troth/internal/password"
 	"troth/internal/secret"
 )
 
@@ -17,10 +18,10 @@ func TestCalibrationIsKept(t *testing.T) {
 		own := func(o *Options) { o.Hashing, o.Config.PasswordTarget = nil, config.Duration(60*time.Millisecond) }
 		first := h.start(h.DB, h.Keys, own)
 		c, err := first.Calibrated(ctx)
-		if err != nil || c.CalibratedAt.IsZero() || c.Target != 60*time.Millisecond || c.Took <= 0 || c.Params.Below(Floor) {
+		if err != nil || c.CalibratedAt.IsZero() || c.Target != 60*time.Millisecond || c.Took <= 0 || c.Params.Below(password.Floor) {
 			t.Fatalf("the calibration is %+v, %v", c, err)
 		}
-		if p := first.Hashing.(*Hasher).Params(); p != c.Params {
+		if p := first.Hashing.(*password.Hasher).Params(); p != c.Params {
 			t.Errorf("it hashes at %s, calibrated was %s", p, c.Params)
 		}
 		second := h.start(h.DB, h.Keys, own)

@@ -3,12 +3,9 @@
 //
 // # What it promises
 //
-// A password is stored as Argon2id in the PHC string format, with a salt of its
-// own and at a cost that was calibrated to the machine (PHC strings: phc.go,
-// calibrate.go). A hash made at a lower cost is replaced at the next sign-in.
-// Only so many hashes are computed at once as their memory allows; whoever has
-// to wait too long is told to come back (hasher.go). A password has 15 to 1,024
-// characters, whatever they are (NIST SP 800-63B-4, 3.1.1.2).
+// What a password may be and how it is stored is package password's. Its cost is
+// calibrated at the first start and kept (cost.go); a hash made at a lower cost is
+// replaced at the next sign-in.
 //
 // Nobody learns from an answer whether an address has an account. Signing up
 // with it, resetting its password and signing in with it answer the same, after

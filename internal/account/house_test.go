@@ -21,6 +21,7 @@ import (
 	"troth/internal/id"
 	"troth/internal/keys"
 	"troth/internal/mail"
+	"troth/internal/password"
 	"troth/internal/secret"
 	"troth/internal/store"
 	"troth/internal/store/storetest"
@@ -116,7 +117,7 @@ func (p *postbox) to(address string) []mail.Message {
 
 // counting counts the work that a hasher does.
 type counting struct {
-	Hashing
+	password.Hashing
 	hashes, verifies atomic.Int64
 }
 
@@ -125,7 +126,7 @@ func (c *counting) Hash(ctx context.Context, p secret.String) (string, error) {
 	return c.Hashing.Hash(ctx, p)
 }
 
-func (c *counting) Verify(ctx context.Context, stored string, p secret.String) (Verdict, error) {
+func (c *counting) Verify(ctx context.Context, stored string, p secret.String) (password.Verdict, error) {
 	c.verifies.Add(1)
 	return c.Hashing.Verify(ctx, stored, p)
 }
@@ -133,9 +134,9 @@ func (c *counting) Verify(ctx context.Context, stored string, p secret.String) (
 func (c *counting) work() int64 { return c.hashes.Load() + c.verifies.Load() }
 
 // cheapest is a hasher at the floor.
-func cheapest(t testing.TB) *Hasher {
+func cheapest(t testing.TB) *password.Hasher {
 	t.Helper()
-	h, err := NewHasher(Floor, 256<<20, time.Minute)
+	h, err := password.NewHasher(password.Floor, 256<<20, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,11 +2,11 @@ package account
 
 import (
 	"context"
-	"crypto/subtle"
 	"fmt"
 
 	"troth/internal/access"
 	"troth/internal/id"
+	"troth/internal/password"
 	"troth/internal/store"
 )
 
@@ -72,7 +72,7 @@ func (r *Rows) read(tx *store.Tx, query string, account id.Account) error {
 }
 
 // CountHashes looks at the stored hashes of at most limit active accounts, the
-// newest first, and counts those that are no Argon2id at [Floor] or above.
+// newest first, and counts those that are no Argon2id at [password.Floor] or above.
 func (a *Accounts) CountHashes(ctx context.Context, by access.Subject, limit int) (looked, weak int, err error) {
 	if err := onHost(by); err != nil {
 		return 0, 0, err
@@ -90,7 +90,7 @@ func (a *Accounts) CountHashes(ctx context.Context, by access.Subject, limit int
 				return err
 			}
 			looked++
-			if h, err := ParseHash(phc); err != nil || h.Params.Below(Floor) || len(h.Salt) < saltSize {
+			if h, err := password.ParseHash(phc); err != nil || h.Params.Below(password.Floor) || len(h.Salt) < password.SaltSize {
 				weak++
 			}
 		}
@@ -100,9 +100,4 @@ func (a *Accounts) CountHashes(ctx context.Context, by access.Subject, limit int
 		return 0, 0, fmt.Errorf("looking at the stored hashes: %w", err)
 	}
 	return looked, weak, nil
-}
-
-// Is reports whether the hash is that of a password, and computes it to tell.
-func (h Hash) Is(password string) bool {
-	return subtle.ConstantTimeCompare(h.derive(password), h.Tag) == 1
 }

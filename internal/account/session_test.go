@@ -11,6 +11,7 @@ import (
 	"troth/internal/fault"
 	"troth/internal/id"
 	"troth/internal/keys"
+	"troth/internal/password"
 	"troth/internal/secret"
 	"troth/internal/store"
 	"troth/internal/store/storetest"
@@ -427,7 +428,7 @@ func BenchmarkSessionUncached(b *testing.B) {
 func BenchmarkSignIn(b *testing.B) {
 	h := sqlite(b)
 	h.person(ada, goodWord)
-	dear, err := NewHasher(Calibrate(Defaults().PasswordTarget.D(), Measure), 256<<20, time.Minute)
+	dear, err := password.NewHasher(password.Calibrate(Defaults().PasswordTarget.D(), password.Measure), 256<<20, time.Minute)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -464,8 +465,8 @@ func BenchmarkSignInWithoutHash(b *testing.B) {
 }
 
 // free takes every password, at no cost.
-type free struct{ Hashing }
+type free struct{ password.Hashing }
 
-func (free) Verify(context.Context, string, secret.String) (Verdict, error) {
-	return Verdict{Match: true}, nil
+func (free) Verify(context.Context, string, secret.String) (password.Verdict, error) {
+	return password.Verdict{Match: true}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"troth/internal/audit"
 	"troth/internal/fault"
 	"troth/internal/id"
+	"troth/internal/password"
 	"troth/internal/secret"
 	"troth/internal/store"
 )
@@ -60,8 +61,8 @@ func (a *Accounts) SignIn(ctx context.Context, by access.Subject, email string, 
 }
 
 // compare does the work of one hash, whatever it gets.
-func (a *Accounts) compare(ctx context.Context, r row, password secret.String) (Verdict, secret.String, error) {
-	p, ok := normalise(password)
+func (a *Accounts) compare(ctx context.Context, r row, typed secret.String) (password.Verdict, secret.String, error) {
+	p, ok := password.Normalise(typed)
 	stored := r.password
 	if !ok || r.state != Active {
 		stored = "" // no password that was ever set looks so

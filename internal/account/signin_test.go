@@ -12,6 +12,7 @@ import (
 	"troth/internal/fault"
 	"troth/internal/id"
 	"troth/internal/keys"
+	"troth/internal/password"
 	"troth/internal/secret"
 	"troth/internal/store"
 	"troth/internal/store/storetest"
@@ -87,7 +88,7 @@ func TestHashesAreUpgraded(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
 		by, _ := h.person(ada, goodWord)
 		old := h.stored(by.Account)
-		dear, err := NewHasher(Params{Memory: Floor.Memory, Passes: 4, Lanes: 1}, 256<<20, time.Minute)
+		dear, err := password.NewHasher(password.Params{Memory: password.Floor.Memory, Passes: 4, Lanes: 1}, 256<<20, time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,12 +97,12 @@ func TestHashesAreUpgraded(t *testing.T) {
 			t.Errorf("a wrong password changed the hash, or was taken: %v", err)
 		}
 		h.signIn(ada, goodWord)
-		now, err := ParseHash(h.stored(by.Account))
+		now, err := password.ParseHash(h.stored(by.Account))
 		if err != nil || now.Params != dear.Params() {
 			t.Errorf("after signing in the hash costs %s, %v", now.Params, err)
 		}
 		h.signIn(ada, goodWord)
-		if again, _ := ParseHash(h.stored(by.Account)); again.String() != now.String() {
+		if again, _ := password.ParseHash(h.stored(by.Account)); again.String() != now.String() {
 			t.Error("a hash at the present cost was made again")
 		}
 	})
@@ -155,7 +156,7 @@ func TestChangePassword(t *testing.T) {
 		_, err := h.ChangePassword(ctx, by, secret.Of(newWord), secret.Of(newWord))
 		want(t, err, fault.Invalid, "account.wrong_present")
 		_, err = h.ChangePassword(ctx, by, secret.Of(goodWord), secret.Of("short"))
-		want(t, err, fault.Invalid, "account.short_password")
+		want(t, err, fault.Invalid, "password.short")
 		_, err = h.ChangePassword(ctx, stranger(), secret.Of(goodWord), secret.Of(newWord))
 		want(t, err, fault.Unauthenticated, "account.sign_in")
 		if !h.signedIn(here.Token) || !h.signedIn(there.Token) {
@@ -202,7 +203,7 @@ func TestReset(t *testing.T) {
 			t.Errorf("peeking: %q, %v", email, err)
 		}
 		err := h.Reset(ctx, stranger(), token, secret.Of("short"))
-		want(t, err, fault.Invalid, "account.short_password")
+		want(t, err, fault.Invalid, "password.short")
 		if err := h.Reset(ctx, stranger(), token, secret.Of(newWord)); err != nil {
 			t.Fatalf("after a refused password the link does not work: %v", err)
 		}
@@ -231,11 +232,11 @@ func TestSignInDuringChange(t *testing.T) {
 
 // during does something while a password is being compared.
 type during struct {
-	Hashing
+	password.Hashing
 	do func()
 }
 
-func (d during) Verify(c context.Context, stored string, p secret.String) (Verdict, error) {
+func (d during) Verify(c context.Context, stored string, p secret.String) (password.Verdict, error) {
 	v, err := d.Hashing.Verify(c, stored, p)
 	d.do()
 	return v, err

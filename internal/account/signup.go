@@ -10,6 +10,7 @@ import (
 	"troth/internal/id"
 	"troth/internal/keys"
 	"troth/internal/mail"
+	"troth/internal/password"
 	"troth/internal/secret"
 	"troth/internal/store"
 )
@@ -57,11 +58,11 @@ func (a *Accounts) SignUp(ctx context.Context, by access.Subject, form Applicati
 	if err != nil {
 		return Signed{}, err
 	}
-	password, err := CheckPassword(form.Password, keys.Normalise(email))
+	chosen, err := a.choose(ctx, form.Password, password.About{Email: email, Name: name})
 	if err != nil {
 		return Signed{}, err
 	}
-	phc, err := a.Hashing.Hash(ctx, password)
+	phc, err := a.Hashing.Hash(ctx, chosen)
 	if err != nil {
 		return Signed{}, err
 	}

@@ -12,6 +12,7 @@ import (
 	"troth/internal/access"
 	"troth/internal/fault"
 	"troth/internal/id"
+	"troth/internal/password"
 	"troth/internal/secret"
 	"troth/internal/store"
 )
@@ -75,8 +76,8 @@ func (h *house) nothingInClear(account id.Account) {
 			}
 		}
 	}
-	stored, err := ParseHash(phc)
-	if err != nil || stored.Params.Below(Floor) || strings.Contains(phc, goodWord) {
+	stored, err := password.ParseHash(phc)
+	if err != nil || stored.Params.Below(password.Floor) || strings.Contains(phc, goodWord) {
 		h.t.Errorf("the stored password is %q, %v", phc, err)
 	}
 }

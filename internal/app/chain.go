@@ -12,11 +12,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"troth/internal/account"
 	"troth/internal/audit"
 	"troth/internal/edge"
 	edgeplug "troth/internal/edge/plug"
 	"troth/internal/keys"
+	"troth/internal/password"
 	"troth/internal/store"
 )
 
@@ -124,7 +124,7 @@ func (in *Installation) secondChain(ctx context.Context) (_ *edgeplug.Chain, err
 	if _, err := makeData(set); err != nil {
 		return nil, err
 	}
-	hashing, err := account.NewHasher(account.Floor, 64<<20, 5*time.Second)
+	hashing, err := password.NewHasher(password.Floor, 64<<20, 5*time.Second)
 	if err != nil {
 		return nil, err
 	}

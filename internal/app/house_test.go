@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"troth/internal/account"
+	"troth/internal/password"
 	"troth/internal/secret"
 	"troth/internal/trust"
 )
@@ -93,16 +93,16 @@ func (c cheap) Hash(_ context.Context, p secret.String) (string, error) {
 	return c.tag(salt, p), nil
 }
 
-func (c cheap) Verify(_ context.Context, stored string, p secret.String) (account.Verdict, error) {
+func (c cheap) Verify(_ context.Context, stored string, p secret.String) (password.Verdict, error) {
 	part := strings.Split(stored, ":")
 	if len(part) != 3 {
-		return account.Verdict{}, nil
+		return password.Verdict{}, nil
 	}
 	salt, err := hex.DecodeString(part[1])
 	if err != nil {
-		return account.Verdict{}, err
+		return password.Verdict{}, err
 	}
-	return account.Verdict{Match: subtle.ConstantTimeCompare([]byte(c.tag(salt, p)), []byte(stored)) == 1}, nil
+	return password.Verdict{Match: subtle.ConstantTimeCompare([]byte(c.tag(salt, p)), []byte(stored)) == 1}, nil
 }
 
 // captured is everything that an installation wrote to the operator's log.

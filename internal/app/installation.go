@@ -23,6 +23,7 @@ import (
 	"troth/internal/keys"
 	"troth/internal/mail"
 	"troth/internal/part"
+	"troth/internal/password"
 	"troth/internal/retention"
 	"troth/internal/secret"
 	"troth/internal/store"
@@ -68,9 +69,9 @@ type options struct {
 	now     func() time.Time
 	log     *slog.Logger
 	faults  faults
-	hashing account.Hashing // nil: at the calibrated cost
-	idle    bool            // no periodic work: nothing is exercised, swept or rotated
-	more    []part.Part     // beside those of list: a part with a gap, to see that it stops the program
+	hashing password.Hashing // nil: at the calibrated cost
+	idle    bool             // no periodic work: nothing is exercised, swept or rotated
+	more    []part.Part      // beside those of list: a part with a gap, to see that it stops the program
 }
 
 // open wires an installation over the settings and prepares it to serve. What

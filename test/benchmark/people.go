@@ -20,8 +20,8 @@ import (
 
 // The person who signs in.
 const (
-	email    = "ada@example.org"
-	password = "correct horse battery staple"
+	email  = "ada@example.org"
+	phrase = "correct horse battery staple"
 )
 
 // from is where requests in process come from.
@@ -34,7 +34,7 @@ func (c *chain) person(ctx context.Context) (account.Signed, error) {
 		return account.Signed{}, err
 	}
 	return c.accounts.SignUp(ctx, access.Nobody(from), account.Application{
-		Email: email, Name: "Ada Lovelace", Password: secret.Of(password), Admission: secret.Of(filepath.Base(link.Reveal())),
+		Email: email, Name: "Ada Lovelace", Password: secret.Of(phrase), Admission: secret.Of(filepath.Base(link.Reveal())),
 	})
 }
 
@@ -88,7 +88,7 @@ func (l *lab) makeCrowd(ctx context.Context) error {
 		return err
 	}
 	defer c.close()
-	hash, err := c.accounts.Hashing.Hash(ctx, secret.Of(password))
+	hash, err := c.accounts.Hashing.Hash(ctx, secret.Of(phrase))
 	if err != nil {
 		return err
 	}

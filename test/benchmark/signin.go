@@ -13,7 +13,7 @@ import (
 	"golang.org/x/crypto/argon2"
 
 	"troth/internal/access"
-	"troth/internal/account"
+	"troth/internal/password"
 	"troth/internal/secret"
 )
 
@@ -38,7 +38,7 @@ func signIn(ctx context.Context, l *lab) error {
 	}
 	bare := func() { bareHash(cost.Params) }
 	err = l.signIns("sign-in, in process", bare, func() error {
-		_, err := c.accounts.SignIn(ctx, access.Nobody(from), email, secret.Of(password))
+		_, err := c.accounts.SignIn(ctx, access.Nobody(from), email, secret.Of(phrase))
 		return err
 	})
 	if err = errors.Join(err, l.beside(ctx, c, cost.Params), c.close()); err != nil {
@@ -62,8 +62,8 @@ func signIn(ctx context.Context, l *lab) error {
 }
 
 // bareHash computes one hash as the standard package does it.
-func bareHash(p account.Params) {
-	argon2.IDKey([]byte(password), random(16), p.Passes, p.Memory, p.Lanes, 32)
+func bareHash(p password.Params) {
+	argon2.IDKey([]byte(phrase), random(16), p.Passes, p.Memory, p.Lanes, 32)
 }
 
 func (l *lab) signIns(what string, bare func(), ours func() error) error {
@@ -93,20 +93,20 @@ func (l *lab) signIns(what string, bare func(), ours func() error) error {
 }
 
 // instant takes every password at once.
-type instant struct{ account.Hashing }
+type instant struct{ password.Hashing }
 
-// Verify implements account.Hashing.
-func (instant) Verify(context.Context, string, secret.String) (account.Verdict, error) {
-	return account.Verdict{Match: true}, nil
+// Verify implements password.Hashing.
+func (instant) Verify(context.Context, string, secret.String) (password.Verdict, error) {
+	return password.Verdict{Match: true}, nil
 }
 
 // beside measures all of a sign-in that is not the hash.
-func (l *lab) beside(ctx context.Context, c *chain, p account.Params) error {
+func (l *lab) beside(ctx context.Context, c *chain, p password.Params) error {
 	c.accounts.Hashing = instant{c.accounts.Hashing}
 	var rest, bare []time.Duration
 	for i := range 150 {
 		began := time.Now()
-		if _, err := c.accounts.SignIn(ctx, access.Nobody(from), email, secret.Of(password)); err != nil {
+		if _, err := c.accounts.SignIn(ctx, access.Nobody(from), email, secret.Of(phrase)); err != nil {
 			return err
 		}
 		rest = append(rest, time.Since(began))
@@ -132,7 +132,7 @@ func ownProcessor() time.Duration {
 
 // submit signs in by the form.
 func submit(ctx context.Context, client *http.Client, origin string) error {
-	form := url.Values{"email": {email}, "password": {password}}
+	form := url.Values{"email": {email}, "password": {phrase}}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, origin+"/-/signin", strings.NewReader(form.Encode()))
 	if err != nil {
 		return err

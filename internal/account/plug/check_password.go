@@ -13,6 +13,7 @@ import (
 
 	"troth/internal/account"
 	"troth/internal/fault"
+	"troth/internal/password"
 	"troth/internal/secret"
 	"troth/internal/trust"
 )
@@ -39,7 +40,7 @@ func (p *plug) checkStoredPassword(ctx context.Context, b trust.Bench) (trust.Re
 		return trust.Result{}, fmt.Errorf("reading the calibration: %w", err)
 	}
 	look.That(!cost.CalibratedAt.IsZero(), "the cost of a hash was calibrated", "yes", yes(!cost.CalibratedAt.IsZero()))
-	var hashes []account.Hash
+	var hashes []password.Hash
 	for i, rows := range stored {
 		if h, ok := lookAtHash(&look, fmt.Sprintf("account %d", i+1), rows, shared, cost); ok {
 			hashes = append(hashes, h)
@@ -107,26 +108,26 @@ func change(ctx context.Context, v *trust.Visitor, from, to secret.String) error
 
 // lookAtHash says what a stored password is. Nothing of it is observed but its
 // cost and the lengths of its parts.
-func lookAtHash(look *trust.Look, whose string, rows account.Rows, password secret.String, cost account.Cost) (account.Hash, bool) {
+func lookAtHash(look *trust.Look, whose string, rows account.Rows, typed secret.String, cost account.Cost) (password.Hash, bool) {
 	where := 0
 	for _, column := range rows.Columns {
-		if holds(column, password.Reveal()) {
+		if holds(column, typed.Reveal()) {
 			where++
 		}
 	}
 	look.That(where == 0, "columns of the rows of "+whose+" that hold the password", "0", fmt.Sprintf("%d of %d", where, len(rows.Columns)))
-	h, err := account.ParseHash(rows.Password)
+	h, err := password.ParseHash(rows.Password)
 	seen := "something else"
 	if err == nil {
 		seen = "Argon2id, " + h.Params.String()
 	}
-	enough := err == nil && !h.Params.Below(cost.Params) && !h.Params.Below(account.Floor)
+	enough := err == nil && !h.Params.Below(cost.Params) && !h.Params.Below(password.Floor)
 	look.That(enough, "the stored password of "+whose, "Argon2id at "+cost.Params.String()+" or above", seen)
 	if err != nil {
-		return account.Hash{}, false
+		return password.Hash{}, false
 	}
 	look.That(len(h.Salt) >= 16 && len(h.Tag) >= 32, "the lengths of salt and hash of "+whose+", in bytes", "at least 16 and 32", fmt.Sprintf("%d and %d", len(h.Salt), len(h.Tag)))
-	is := enough && h.Is(password.Reveal())
+	is := enough && h.Is(typed.Reveal())
 	look.That(is, "the stored password of "+whose+" is the hash of what was typed", "yes", yes(is))
 	return h, true
 }
@@ -148,10 +149,10 @@ func holds(column []byte, password string) bool {
 // lookAtTime measures the hash on this machine: the best of three, so that what
 // else runs here does not count. A floor that takes longer than what was aimed
 // at is as it should be.
-func lookAtTime(look *trust.Look, h account.Hash, cost account.Cost) {
-	best := account.Measure(h.Params)
+func lookAtTime(look *trust.Look, h password.Hash, cost account.Cost) {
+	best := password.Measure(h.Params)
 	for range 2 {
-		best = min(best, account.Measure(h.Params))
+		best = min(best, password.Measure(h.Params))
 	}
 	least := cost.Target / 2
 	look.That(cost.Target > 0 && best >= least, "how long one hash takes on this machine",

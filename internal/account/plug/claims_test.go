@@ -16,6 +16,7 @@ import (
 
 	"troth/internal/access"
 	"troth/internal/account"
+	"troth/internal/password"
 	"troth/internal/secret"
 	"troth/internal/trust"
 	"troth/internal/web"
@@ -90,11 +91,11 @@ func (b broken) Hash(_ context.Context, p secret.String) (string, error) {
 	return b.hash(p.Reveal()), nil
 }
 
-func (b broken) Verify(_ context.Context, stored string, p secret.String) (account.Verdict, error) {
-	if h, err := account.ParseHash(stored); err == nil {
-		return account.Verdict{Match: h.Is(p.Reveal())}, nil
+func (b broken) Verify(_ context.Context, stored string, p secret.String) (password.Verdict, error) {
+	if h, err := password.ParseHash(stored); err == nil {
+		return password.Verdict{Match: h.Is(p.Reveal())}, nil
 	}
-	return account.Verdict{Match: stored != "" && b.hash(p.Reveal()) == stored}, nil
+	return password.Verdict{Match: stored != "" && b.hash(p.Reveal()) == stored}, nil
 }
 
 func argon(password string, salt []byte, memory, passes uint32) string {
@@ -119,7 +120,7 @@ func TestStoredPasswordFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			hashing := broken{c.hash}
-			var h account.Hashing = hashing
+			var h password.Hashing = hashing
 			if name == "by a hash of nothing" {
 				h = anything{hashing}
 			}
@@ -131,14 +132,14 @@ func TestStoredPasswordFails(t *testing.T) {
 // anything lets every password in.
 type anything struct{ broken }
 
-func (anything) Verify(_ context.Context, stored string, _ secret.String) (account.Verdict, error) {
-	return account.Verdict{Match: stored != ""}, nil
+func (anything) Verify(_ context.Context, stored string, _ secret.String) (password.Verdict, error) {
+	return password.Verdict{Match: stored != ""}, nil
 }
 
 // The machine became faster than the calibration, or the calibration aimed at
 // more than is done.
 func TestStoredPasswordFailsWhenItIsTooQuick(t *testing.T) {
-	weak, err := account.NewHasher(account.Floor, 256<<20, time.Minute)
+	weak, err := password.NewHasher(password.Floor, 256<<20, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,16 +147,16 @@ func TestStoredPasswordFailsWhenItIsTooQuick(t *testing.T) {
 }
 
 func TestAnyPasswordOpens(t *testing.T) {
-	good, err := account.NewHasher(account.Params{Memory: 64 * 1024, Passes: 2, Lanes: 1}, 256<<20, time.Minute)
+	good, err := password.NewHasher(password.Params{Memory: 64 * 1024, Passes: 2, Lanes: 1}, 256<<20, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
 	breaks(t, checkPassword, "signing in with a wrong password", func(d *door) { d.hashing = lenient{good} })
 }
 
-type lenient struct{ account.Hashing }
+type lenient struct{ password.Hashing }
 
-func (l lenient) Verify(ctx context.Context, stored string, p secret.String) (account.Verdict, error) {
+func (l lenient) Verify(ctx context.Context, stored string, p secret.String) (password.Verdict, error) {
 	v, err := l.Hashing.Verify(ctx, stored, p)
 	v.Match = stored != ""
 	return v, err

@@ -24,6 +24,7 @@ import (
 	"troth/internal/keys"
 	"troth/internal/mail"
 	"troth/internal/part"
+	"troth/internal/password"
 	"troth/internal/store"
 	"troth/internal/store/storetest"
 	"troth/internal/text"
@@ -71,7 +72,7 @@ func (c *clock) pass(_ context.Context, d time.Duration) error {
 // breaks, it breaks through its fields, before it is opened.
 type door struct {
 	t       testing.TB
-	hashing account.Hashing
+	hashing password.Hashing
 	target  time.Duration
 	config  account.Config
 	wrap    func(next http.Handler) http.Handler

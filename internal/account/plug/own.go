@@ -3,6 +3,7 @@ package plug
 import (
 	"troth/internal/account"
 	"troth/internal/id"
+	"troth/internal/password"
 	"troth/internal/secret"
 	"troth/internal/text"
 	"troth/internal/web"
@@ -54,7 +55,7 @@ func (p *plug) rename(r *web.Request) error {
 
 func (p *plug) passwordData(r *web.Request) (resetData, error) {
 	v, err := p.accounts.Own(r.Context(), r.Subject)
-	return resetData{v.Email, account.MinPassword}, err
+	return resetData{v.Email, password.MinLength}, err
 }
 
 func (p *plug) showPassword(r *web.Request) error {

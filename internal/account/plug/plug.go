@@ -70,8 +70,8 @@ func (p *plug) jobs() []jobs.Periodic {
 	return []jobs.Periodic{{Name: "account.finish_destroying", Every: time.Hour, Run: p.accounts.FinishDestroying}}
 }
 
-// password is the class of effort of everything that hashes a password.
-const password = "password"
+// hashing is the class of effort of everything that hashes a password.
+const hashing = "password"
 
 func (p *plug) routes() []web.Route {
 	const (
@@ -82,28 +82,28 @@ func (p *plug) routes() []web.Route {
 	token := map[string]string{"token": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}
 	return []web.Route{
 		{Method: get, Path: "/-/signup", Public: stranger, Doc: "The form to sign up.", Handle: p.showSignUp},
-		{Method: post, Path: "/-/signup", Public: stranger, Doc: "Sign up.", Cost: password, Handle: p.signUp},
+		{Method: post, Path: "/-/signup", Public: stranger, Doc: "Sign up.", Cost: hashing, Handle: p.signUp},
 		{Method: get, Path: "/-/signup/sent", Public: stranger, Doc: "Says that a mail is on its way.", Handle: p.sentSignUp},
 		{Method: get, Path: "/-/confirm/{token}", Public: byLink, Doc: "Shows what a confirmation would do.", Redact: true, Example: token, Handle: p.showConfirm},
-		{Method: post, Path: "/-/confirm/{token}", Public: byLink, Doc: "Confirm an address.", Cost: password, Redact: true, Example: token, Handle: p.confirm},
+		{Method: post, Path: "/-/confirm/{token}", Public: byLink, Doc: "Confirm an address.", Cost: hashing, Redact: true, Example: token, Handle: p.confirm},
 		{Method: get, Path: account.PathAdmission + "{token}", Public: byLink, Doc: "Shows what a link of the operator would do.", Redact: true, Example: token, Handle: p.showAdmission},
-		{Method: post, Path: account.PathAdmission + "{token}", Public: byLink, Doc: "Go on to sign up by a link of the operator, or sign up by it with the fields of the form.", Cost: password, Redact: true, Example: token, Handle: p.admission},
+		{Method: post, Path: account.PathAdmission + "{token}", Public: byLink, Doc: "Go on to sign up by a link of the operator, or sign up by it with the fields of the form.", Cost: hashing, Redact: true, Example: token, Handle: p.admission},
 
 		{Method: get, Path: "/-/signin", Public: stranger, Doc: "The form to sign in.", Handle: p.showSignIn},
-		{Method: post, Path: "/-/signin", Public: stranger, Doc: "Sign in.", Cost: password, Handle: p.signIn},
+		{Method: post, Path: "/-/signin", Public: stranger, Doc: "Sign in.", Cost: hashing, Handle: p.signIn},
 		{Method: get, Path: "/-/signout", Public: "signing out needs no permission", Doc: "A button to sign out, for links of the application.", Handle: p.showSignOut},
 		{Method: post, Path: "/-/signout", Public: "signing out needs no permission", Doc: "Sign out.", Handle: p.signOut},
 
 		{Method: get, Path: "/-/reset", Public: stranger, Doc: "The form to ask for a reset link.", Handle: p.showAskReset},
-		{Method: post, Path: "/-/reset", Public: stranger, Doc: "Ask for a link that resets the password.", Cost: password, Handle: p.askReset},
+		{Method: post, Path: "/-/reset", Public: stranger, Doc: "Ask for a link that resets the password.", Cost: hashing, Handle: p.askReset},
 		{Method: get, Path: "/-/reset/sent", Public: stranger, Doc: "Says that a mail is on its way.", Handle: p.sentReset},
 		{Method: get, Path: "/-/reset/{token}", Public: byLink, Doc: "The form for a new password.", Redact: true, Example: token, Handle: p.showReset},
-		{Method: post, Path: "/-/reset/{token}", Public: byLink, Doc: "Set a new password.", Cost: password, Redact: true, Example: token, Handle: p.reset},
+		{Method: post, Path: "/-/reset/{token}", Public: byLink, Doc: "Set a new password.", Cost: hashing, Redact: true, Example: token, Handle: p.reset},
 
 		{Method: get, Path: "/-/account/{$}", Needs: permOwn, Doc: "The own account.", Handle: p.home},
 		{Method: post, Path: "/-/account/{$}", Needs: permOwn, Doc: "Change the own name.", Handle: p.rename},
 		{Method: get, Path: "/-/account/password", Needs: permOwn, Doc: "The form to change the password.", Handle: p.showPassword},
-		{Method: post, Path: "/-/account/password", Needs: permOwn, Doc: "Change the password.", Cost: password, Handle: p.changePassword},
+		{Method: post, Path: "/-/account/password", Needs: permOwn, Doc: "Change the password.", Cost: hashing, Handle: p.changePassword},
 		{Method: get, Path: "/-/account/sessions", Needs: permOwn, Doc: "The own sessions, also as JSON.", Handle: p.sessions},
 		{Method: post, Path: "/-/account/sessions", Needs: permOwn, Doc: "End one session (session=ID) or all others (session=others).", Handle: p.endSession},
 		{Method: post, Path: "/-/switch", Needs: permOwn, Doc: "Make another tenant the session's current one (tenant=ID).", Handle: p.switchTenant},

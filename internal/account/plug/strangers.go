@@ -9,6 +9,7 @@ import (
 	"troth/internal/access"
 	"troth/internal/account"
 	"troth/internal/fault"
+	"troth/internal/password"
 	"troth/internal/secret"
 	"troth/internal/text"
 	"troth/internal/web"
@@ -39,7 +40,7 @@ type signUpData struct {
 }
 
 func (p *plug) signUpData(r *web.Request) signUpData {
-	d := signUpData{ReturnTo: r.ReturnTo(""), ByInvite: p.config.Mode != account.SignupOpen, Min: account.MinPassword}
+	d := signUpData{ReturnTo: r.ReturnTo(""), ByInvite: p.config.Mode != account.SignupOpen, Min: password.MinLength}
 	if token := admission(r); !token.IsZero() {
 		owner, err := p.accounts.PeekAdmission(r.Context(), token)
 		d.Admitted, d.Owner = err == nil, err == nil && owner
@@ -115,7 +116,7 @@ func (p *plug) confirmPage(r *web.Request, refusal error) error {
 	if err != nil {
 		return err
 	}
-	return r.FormPage("account/confirm", titleConfirm, confirmData{pending, account.MinPassword}, refusal)
+	return r.FormPage("account/confirm", titleConfirm, confirmData{pending, password.MinLength}, refusal)
 }
 
 func (p *plug) confirm(r *web.Request) error {
@@ -158,7 +159,7 @@ func (p *plug) admission(r *web.Request) error {
 		return err
 	}
 	if r.Form.Has("email") {
-		d := signUpData{ReturnTo: r.ReturnTo(""), Admitted: true, Owner: owner, Min: account.MinPassword}
+		d := signUpData{ReturnTo: r.ReturnTo(""), Admitted: true, Owner: owner, Min: password.MinLength}
 		return p.signUpWith(r, d, token(r))
 	}
 	setCookie(r, admissionCookie, token(r).Reveal(), admissionLife, http.SameSiteStrictMode)
@@ -251,7 +252,7 @@ func (p *plug) showReset(r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	return r.Page("account/reset", titleReset, resetData{email, account.MinPassword})
+	return r.Page("account/reset", titleReset, resetData{email, password.MinLength})
 }
 
 func (p *plug) reset(r *web.Request) error {
@@ -261,7 +262,7 @@ func (p *plug) reset(r *web.Request) error {
 		if peekErr != nil {
 			return peekErr
 		}
-		return r.FormPage("account/reset", titleReset, resetData{email, account.MinPassword}, err)
+		return r.FormPage("account/reset", titleReset, resetData{email, password.MinLength}, err)
 	}
 	if err != nil {
 		return err

@@ -25,6 +25,7 @@ import (
 	"troth/internal/keys"
 	"troth/internal/mail"
 	"troth/internal/part"
+	"troth/internal/password"
 	"troth/internal/store"
 	"troth/internal/store/storetest"
 	"troth/internal/tenant"
@@ -99,7 +100,7 @@ func open(t testing.TB, change ...func(*door)) *door {
 	d.server.StartTLS()
 	t.Cleanup(d.server.Close)
 
-	hashing, err := account.NewHasher(account.Floor, 256<<20, 10*time.Second)
+	hashing, err := password.NewHasher(password.Floor, 256<<20, 10*time.Second)
 	must(err)
 	var people *account.Accounts
 	d.tenants = tenant.New(tenant.Options{

@@ -1,4 +1,4 @@
-package account
+package password
 
 import (
 	"context"
@@ -22,7 +22,7 @@ type Verdict struct {
 }
 
 // Hashing turns passwords into what is stored and compares them. Passwords
-// reach it normalised (see [CheckPassword]). Neither method keeps anything.
+// reach it normalised (see [Check]). Neither method keeps anything.
 type Hashing interface {
 	// Hash returns the text to store: a PHC string with a salt of its own.
 	Hash(ctx context.Context, password secret.String) (string, error)
@@ -60,17 +60,17 @@ func NewHasher(params Params, budget int64, patience time.Duration) (*Hasher, er
 		return nil, fmt.Errorf("reading the cost of a password hash: %w", err)
 	}
 	if params.Memory < Floor.Memory || params.Passes < Floor.Passes && params.work() < 2*Floor.work() {
-		return nil, fault.New(fault.Invalid, "account.weak_cost", "A password hash must cost at least 19 MiB and two passes; %s is less.", params.String())
+		return nil, fault.New(fault.Invalid, "password.weak_cost", "A password hash must cost at least 19 MiB and two passes; %s is less.", params.String())
 	}
 	n := min(int64(runtime.GOMAXPROCS(0)), budget/1024/int64(params.Memory))
 	if n < 1 {
-		return nil, fault.New(fault.Invalid, "account.small_budget", "The memory for password hashes, %d MiB, does not hold one hash of %d MiB. Raise account.password_memory.", budget>>20, params.Memory>>10).On("account.password_memory")
+		return nil, fault.New(fault.Invalid, "password.small_budget", "The memory for password hashes, %d MiB, does not hold one hash of %d MiB. Raise account.password_memory.", budget>>20, params.Memory>>10).On("account.password_memory")
 	}
 	h := &Hasher{
 		params: params, capacity: n * int64(params.Memory), patience: patience,
 		room: semaphore.NewWeighted(n * int64(params.Memory)), queue: n * queueFactor,
 	}
-	h.nobody = Hash{Params: params, Salt: random(saltSize), Tag: random(tagSize)}
+	h.nobody = Hash{Params: params, Salt: random(SaltSize), Tag: random(TagSize)}
 	return h, nil
 }
 
@@ -79,7 +79,7 @@ func (h *Hasher) Params() Params { return h.params }
 
 // Hash hashes a password under a fresh random salt.
 func (h *Hasher) Hash(ctx context.Context, password secret.String) (string, error) {
-	made := Hash{Params: h.params, Salt: random(saltSize), Tag: make([]byte, tagSize)}
+	made := Hash{Params: h.params, Salt: random(SaltSize), Tag: make([]byte, TagSize)}
 	err := h.within(ctx, h.params, func() { made.Tag = made.derive(password.Reveal()) })
 	if err != nil {
 		return "", err
@@ -143,7 +143,7 @@ func (h *Hasher) within(ctx context.Context, p Params, run func()) error {
 	return nil
 }
 
-var errBusy = fault.New(fault.Unavailable, "account.busy", "Too many people are signing in at this moment. Try again in a few seconds.")
+var errBusy = fault.New(fault.Unavailable, "password.busy", "Too many people are signing in at this moment. Try again in a few seconds.")
 
 func random(n int) []byte {
 	b := make([]byte, n)

@@ -1,6 +1,7 @@
-package account
+package password
 
 import (
+	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
 	"strconv"
@@ -25,8 +26,8 @@ var Floor = Params{Memory: 19 * 1024, Passes: 2, Lanes: 1}
 // that it reads. A stored hash beyond them was not made by an honest program,
 // and computing it could take the machine.
 const (
-	saltSize = 16
-	tagSize  = 32
+	SaltSize = 16
+	TagSize  = 32
 
 	minSalt, maxSalt = 8, 64
 	minTag, maxTag   = 16, 64
@@ -133,4 +134,9 @@ func parseParams(s string) (Params, error) {
 // derive computes the tag of a password under the hash's salt and cost.
 func (h Hash) derive(password string) []byte {
 	return argon2.IDKey([]byte(password), h.Salt, h.Params.Passes, h.Params.Memory, h.Params.Lanes, uint32(len(h.Tag)))
+}
+
+// Is reports whether the hash is that of a password, and computes it to tell.
+func (h Hash) Is(password string) bool {
+	return subtle.ConstantTimeCompare(h.derive(password), h.Tag) == 1
 }

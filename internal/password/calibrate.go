@@ -1,11 +1,11 @@
-package account
+package password
 
 import "time"
 
-// comfortable is the memory of a hash on a machine that is fast enough for it:
+// Comfortable is the memory of a hash on a machine that is fast enough for it:
 // 64 MiB, as the second recommended option of RFC 9106, 4. More memory would
 // hurt an attacker's hardware more, and let fewer people sign in at once.
-const comfortable = 64 * 1024
+const Comfortable = 64 * 1024
 
 // maxCalibrated bounds the passes that a calibration may choose.
 const maxCalibrated = 256
@@ -15,7 +15,7 @@ const maxCalibrated = 256
 // or the time that this process computed, which its other work lengthens,
 // whichever is less.
 func Measure(p Params) time.Duration {
-	h := Hash{Params: p, Salt: make([]byte, saltSize), Tag: make([]byte, tagSize)}
+	h := Hash{Params: p, Salt: make([]byte, SaltSize), Tag: make([]byte, TagSize)}
 	start := time.Now()
 	computed, known := cpuTime()
 	h.derive("correct horse battery staple")
@@ -34,7 +34,7 @@ func Calibrate(target time.Duration, measure func(Params) time.Duration) Params 
 	try := func(p Params) time.Duration { // the least of three: what disturbs a measurement only adds to it
 		return max(1, min(measure(p), measure(p), measure(p)))
 	}
-	p := Params{Memory: comfortable, Passes: 2, Lanes: 1}
+	p := Params{Memory: Comfortable, Passes: 2, Lanes: 1}
 	took := try(p)
 	if took > target {
 		fit := uint64(p.Memory) * uint64(max(target, 0)) / uint64(took)

@@ -1,4 +1,4 @@
-package account
+package password
 
 import (
 	"context"
@@ -108,7 +108,7 @@ func TestWeakHashersAreRefused(t *testing.T) {
 		}
 	}
 	_, err := NewHasher(Floor, 18<<20, time.Second)
-	want(t, err, fault.Invalid, "account.small_budget")
+	want(t, err, fault.Invalid, "password.small_budget")
 }
 
 // Whoever waits too long, or finds the queue full, is told when to come back,
@@ -124,7 +124,7 @@ func TestPatienceAndQueue(t *testing.T) {
 		}
 		start := time.Now()
 		_, err = h.Hash(ctx, secret.Of(goodWord))
-		want(t, err, fault.Unavailable, "account.busy")
+		want(t, err, fault.Unavailable, "password.busy")
 		if took := time.Since(start); took != 5*time.Second || fault.As(err).After != 5*time.Second {
 			t.Errorf("it waited %v and said to come back in %v", took, fault.As(err).After)
 		}
@@ -139,7 +139,7 @@ func TestPatienceAndQueue(t *testing.T) {
 		synctest.Wait()
 		start = time.Now()
 		_, err = h.Hash(ctx, secret.Of(goodWord))
-		want(t, err, fault.Unavailable, "account.busy")
+		want(t, err, fault.Unavailable, "password.busy")
 		if took := time.Since(start); took != 0 {
 			t.Errorf("with a full queue it waited %v", took)
 		}
