@@ -29,6 +29,7 @@ import (
 	"troth/internal/store"
 	"troth/internal/tenant"
 	"troth/internal/text"
+	"troth/internal/throttle"
 	"troth/internal/trust"
 	"troth/internal/web"
 )
@@ -44,6 +45,7 @@ type Installation struct {
 	audit    *audit.Log
 	access   *access.Access
 	mailer   *mail.Mailer
+	throttle *throttle.Throttle
 	jobs     *jobs.Jobs
 	accounts *account.Accounts
 	tenants  *tenant.Tenants
@@ -159,6 +161,9 @@ func (in *Installation) openLog(_ context.Context, _ options) (err error) {
 func (in *Installation) openPeople(ctx context.Context, o options) (err error) {
 	in.jobs = jobs.New(in.db, in.now, in.log)
 	if err := in.openMail(ctx); err != nil {
+		return err
+	}
+	if in.throttle, err = throttle.Open(ctx, throttle.Options{DB: in.db, Keys: in.keys, Now: in.now, Log: in.log}); err != nil {
 		return err
 	}
 	in.tenants = tenant.New(tenant.Options{

@@ -16,6 +16,7 @@ import (
 	"troth/internal/retention"
 	"troth/internal/store"
 	tenantplug "troth/internal/tenant/plug"
+	throttleplug "troth/internal/throttle/plug"
 	trustplug "troth/internal/trust/plug"
 	"troth/internal/web"
 )
@@ -29,6 +30,7 @@ func (in *Installation) list() []part.Part {
 		keysplug.New(keysplug.Deps{Keys: in.keyring(), DB: in.store(), Data: in.set.Data, Skip: []string{in.set.rootDir()}, Backup: in.backupForCheck}),
 		auditplug.New(in.audit, &in.set.log, in.now),
 		accessplug.New(),
+		throttleplug.New(),
 		mailplug.New(mailplug.Deps{Mailer: in.mailer, SMTP: in.smtp, Dev: in.devMail}),
 		trustplug.New(trustplug.Options{Trust: in.Trust, Bench: in.bench, CA: in.set.publicAuthority()}),
 		accountplug.New(in.accounts, &in.set.account),

@@ -74,6 +74,7 @@ func (in *Installation) run(ctx context.Context, listeners []net.Listener, ready
 	}
 	begin("store", in.db.Run)
 	begin("log", in.audit.Run)
+	begin("throttle", in.throttle.Run)
 	begin("memory", giveBack)
 	if err := in.settled(front); err != nil {
 		halt()
