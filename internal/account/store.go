@@ -10,6 +10,7 @@ import (
 
 	"troth/internal/id"
 	"troth/internal/keys"
+	"troth/internal/mail"
 	"troth/internal/secret"
 	"troth/internal/store"
 )
@@ -138,8 +139,12 @@ func (a *Accounts) view(ctx context.Context, r row) (Account, error) {
 }
 
 // indexes are the blind indexes of an address, the newest first. The sign-in
-// index is global: one address, one account, whatever the tenant.
+// index is global: one address, one account, whatever the tenant. A domain in
+// letters of other scripts has the index of the ASCII that stands for it.
 func (a *Accounts) indexes(ctx context.Context, email string) ([][]byte, error) {
+	if address, err := mail.ParseAddress(email); err == nil {
+		email = string(address)
+	}
 	all, err := a.Keys.Indexes(ctx, "", "email", keys.Normalise(email))
 	if err != nil {
 		return nil, fmt.Errorf("computing the blind index of an address: %w", err)

@@ -24,6 +24,7 @@ import (
 	"troth/internal/mail"
 	"troth/internal/part"
 	"troth/internal/password"
+	"troth/internal/place"
 	"troth/internal/retention"
 	"troth/internal/secret"
 	"troth/internal/store"
@@ -47,6 +48,7 @@ type Installation struct {
 	mailer   *mail.Mailer
 	throttle *throttle.Throttle
 	jobs     *jobs.Jobs
+	atlas    *place.Atlas
 	accounts *account.Accounts
 	tenants  *tenant.Tenants
 	trust    *trust.Trust
@@ -160,6 +162,7 @@ func (in *Installation) openLog(_ context.Context, _ options) (err error) {
 
 func (in *Installation) openPeople(ctx context.Context, o options) (err error) {
 	in.jobs = jobs.New(in.db, in.now, in.log)
+	in.atlas = place.Open(in.set.place, in.now, in.log)
 	if err := in.openMail(ctx); err != nil {
 		return err
 	}
@@ -331,6 +334,7 @@ func (s *Settings) publishedPath() string { return filepath.Join(s.Data, "checkp
 func (in *Installation) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
+	defer in.atlas.Close()
 	var stopped error
 	if in.stop != nil {
 		stopped = in.stop()

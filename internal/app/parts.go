@@ -13,6 +13,7 @@ import (
 	keysplug "troth/internal/keys/plug"
 	mailplug "troth/internal/mail/plug"
 	"troth/internal/part"
+	placeplug "troth/internal/place/plug"
 	"troth/internal/retention"
 	"troth/internal/store"
 	tenantplug "troth/internal/tenant/plug"
@@ -32,6 +33,7 @@ func (in *Installation) list() []part.Part {
 		accessplug.New(),
 		throttleplug.New(),
 		mailplug.New(mailplug.Deps{Mailer: in.mailer, SMTP: in.smtp, Dev: in.devMail}),
+		placeplug.New(in.atlas, &in.set.place, in.now),
 		trustplug.New(trustplug.Options{Trust: in.Trust, Bench: in.bench, CA: in.set.publicAuthority()}),
 		accountplug.New(in.accounts, &in.set.account),
 		tenantplug.New(&tenantplug.Deps{Tenants: in.tenants, Switcher: in.accounts, Access: in.access}),

@@ -17,6 +17,7 @@ import (
 	"troth/internal/edge"
 	"troth/internal/fault"
 	"troth/internal/mail"
+	"troth/internal/place"
 )
 
 // The environments.
@@ -79,6 +80,7 @@ type Settings struct {
 	keys        hierarchy
 	account     account.Config
 	mail        mail.Config
+	place       place.Config
 	log         auditplug.Config
 	routes      []route
 	permissions []permission
@@ -103,6 +105,7 @@ func (s *Settings) sections() []config.Section {
 	}
 	list = append(list, s.account.Sections()...)
 	list = append(list, s.mail.Sections()...)
+	list = append(list, s.place.Sections()...)
 	list = append(list, s.log.Sections()...)
 	return append(list,
 		config.Section{Name: "route", Doc: "Who may reach which part of your application. What no route covers needs a signed-in person.", Value: &s.routes},

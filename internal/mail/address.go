@@ -5,6 +5,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/net/idna"
 	"golang.org/x/text/unicode/norm"
 
 	netmail "net/mail"
@@ -13,7 +14,8 @@ import (
 )
 
 // Address is a mail address in the form in which it is stored and sent: no
-// name, no brackets, the local part as it was typed, the domain in lower case.
+// name, no brackets, the local part as it was typed, the domain in lower case and
+// in ASCII (RFC 5890, 2.3.2.1: A-labels). People read it as text.Address shows it.
 type Address string
 
 // RFC 5321, 4.5.3.1: octets of the local part, of the domain, and of the whole
@@ -28,7 +30,7 @@ const (
 var (
 	errNoAddress = fault.New(fault.Invalid, "mail.address", "That is no e-mail address. Write it as name@example.org.").On("email")
 	errLong      = fault.New(fault.Invalid, "mail.address_long", "That e-mail address is too long: at most %d characters before the @ sign and %d in all.", maxLocal, maxAddress).On("email")
-	errDomain    = fault.New(fault.Invalid, "mail.address_domain", "The part after the @ sign is no domain name that mail can be sent to. Write it as example.org; a name with other letters in its xn-- form.").On("email")
+	errDomain    = fault.New(fault.Invalid, "mail.address_domain", "The part after the @ sign is no domain name that mail can be sent to. Write it as example.org.").On("email")
 )
 
 // ParseAddress reads one bare address, more strictly than RFC 5322 would have
@@ -36,7 +38,9 @@ var (
 // quoted local parts and address literals are legal and unused by people; they
 // are refused, because systems behind us read them in different ways. Letters
 // of all scripts may stand in the local part (RFC 6531, 3.3), in normalisation
-// form C; the domain is ASCII. Space around the address is not part of it.
+// form C; a domain in letters of other scripts is the one that browsers would
+// look up for it (RFC 5891, UTS 46 without its transitional mappings). Space
+// around the address is not part of it.
 // What it refuses is fault.Invalid on the field "email".
 func ParseAddress(s string) (Address, error) {
 	if len(s) > 4*maxAddress || !utf8.ValidString(s) {
@@ -53,8 +57,9 @@ func ParseAddress(s string) (Address, error) {
 	if at > maxLocal {
 		return "", errLong
 	}
-	local, domain := s[:at], strings.ToLower(s[at+1:])
-	if !domainName(domain) {
+	local := s[:at]
+	domain, err := idna.Lookup.ToASCII(s[at+1:])
+	if err != nil || !domainName(domain) {
 		return "", errDomain
 	}
 	whole := local + "@" + domain

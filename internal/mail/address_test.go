@@ -20,6 +20,12 @@ func TestParseAddress(t *testing.T) {
 		"u\u0308@example.org":                          "ü@example.org",
 		"用户@example.org":                               "用户@example.org",
 		"a@xn--bcher-kva.example":                      "a@xn--bcher-kva.example",
+		"a@bücher.example":                             "a@xn--bcher-kva.example",
+		"a@BÜCHER.Example":                             "a@xn--bcher-kva.example",
+		"a@bu\u0308cher.example":                       "a@xn--bcher-kva.example",
+		"a@straße.example":                             "a@xn--strae-oqa.example", // not strasse.example
+		"a@例え。example":                                 "a@xn--r8jz45g.example",
+		"a@１.example":                                  "a@1.example",
 		"a@1.example":                                  "a@1.example",
 		strings.Repeat("a", maxLocal) + "@example.org": Address(strings.Repeat("a", maxLocal) + "@example.org"),
 	} {
@@ -31,7 +37,8 @@ func TestParseAddress(t *testing.T) {
 		"", "anna", "anna@", "@example.org", "anna@example", "anna@localhost", "anna@@example.org", "a b@example.org",
 		"Anna <anna@example.org>", "anna@example.org (Anna)", `"anna"@example.org`, "anna@[127.0.0.1]", "anna@127.0.0.1",
 		"anna@example.org.", "anna@.example.org", "anna@exa..mple.org", ".anna@example.org", "anna.@example.org", "a..b@example.org",
-		"anna@-example.org", "anna@example-.org", "anna@exa_mple.org", "anna@bücher.example", "anna@exam ple.org",
+		"anna@-example.org", "anna@example-.org", "anna@exa_mple.org", "anna@exam ple.org", "anna@bü_cher.example", "anna@xn--a.example", "anna@a\u200db.example", "anna@ab--c\u00fc.example",
+		"anna@\u0308a.example", "anna@１２７.0.0.1", "anna@例え。", "anna@א1a.example",
 		"a@b.example,c@d.example", "anna\r\n@example.org", "anna@example.org\r\nRCPT TO:<x@y.example>", "an\x00na@example.org", "an\u202ena@example.org",
 		"an\u200bna@example.org", "an\xffna@example.org", "a:b@example.org", "a;b@example.org", "a\\b@example.org", "a<b@example.org", "a@b@example.org",
 		strings.Repeat("a", maxLocal+1) + "@example.org", "a@" + strings.Repeat("a", maxLabel+1) + ".org",
@@ -45,7 +52,7 @@ func TestParseAddress(t *testing.T) {
 }
 
 func FuzzParseAddress(f *testing.F) {
-	for _, s := range []string{"anna@example.org", "a@b", "\"x y\"@example.org", "ü@example.org", "a@b.c\r\n", "(x)a@b.c", "=?utf-8?q?a?=@b.c"} {
+	for _, s := range []string{"anna@example.org", "a@b", "\"x y\"@example.org", "ü@example.org", "a@b.c\r\n", "(x)a@b.c", "a@bücher.example", "a@xn--", "a@例え。example", "=?utf-8?q?a?=@b.c"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -13,6 +13,7 @@ import (
 	"troth/internal/mail"
 	"troth/internal/secret"
 	"troth/internal/store"
+	"troth/internal/text"
 )
 
 // Invitation is one that waits for an answer, as the tenant sees it.
@@ -318,7 +319,7 @@ func (t *Tenants) letter(ctx context.Context, by access.Subject, tenant id.Tenan
 		}
 		l.inviter = quoted(p.Name, "Somebody")
 		if p.Address != "" {
-			l.inviter = fmt.Sprintf("%s (%s)", l.inviter, p.Address)
+			l.inviter = fmt.Sprintf("%s (%s)", l.inviter, text.Address(p.Address))
 		}
 	}
 	return l, nil

@@ -114,7 +114,7 @@
 // Functions: t (every text goes through it; its arguments may be link, code,
 // strong, time …, and a text.Text of the data goes through it too: {{t .Sentence}}),
 // link "/path" "words", code, strong, copy (a value with a copy button), short
-// (an identifier), time, ago, date, span (a duration), bytes, status "proven"
+// (an identifier), address (a mail address, in the letters of its domain), time, ago, date, span (a duration), bytes, status "proven"
 // (a word with its shape; the words are in status.go), tone "good" "Any sentence", icon "name" (names in
 // static/icons.svg), asset.
 //

@@ -19,7 +19,7 @@ func (rd *Renderer) funcs(p *text.Printer) template.FuncMap {
 	return template.FuncMap{
 		"t": w.t, "time": w.time, "ago": w.ago, "date": w.date, "span": w.span, "bytes": w.bytes,
 		"short": short, "status": w.status, "tone": w.tone, "icon": icon, "mark": mark, "asset": assetPath,
-		"link": w.link, "code": w.code, "copy": w.copy, "strong": w.strong, "initial": initial,
+		"link": w.link, "code": w.code, "copy": w.copy, "strong": w.strong, "initial": initial, "address": text.Address,
 		"empty": newEmpty, "action": func(path, label string) Action { return Action{Path: path, Label: text.New(label)} },
 	}
 }

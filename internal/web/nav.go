@@ -19,6 +19,7 @@ type NavItem struct {
 	Icon    string            // a symbol of the sprite; "" is none
 	Needs   access.Permission // what the subject must be allowed to do
 	Order   int               // smaller comes first; a section stands where its first entry stands
+	Shared  bool              // of no use in a personal space, which one person has alone
 }
 
 // Choice is one tenant that a person may switch to.
@@ -53,9 +54,9 @@ type navEntry struct {
 	Current bool
 }
 
-// navigation lists what the subject may see; the entry with the longest path
-// that leads to here is current.
-func navigation(items []NavItem, by access.Subject, path string) []section {
+// navigation lists what the subject may see, less what is of no use in a
+// personal space; the entry with the longest path that leads to here is current.
+func navigation(items []NavItem, by access.Subject, personal bool, path string) []section {
 	var out []section
 	current := ""
 	for _, it := range items {
@@ -64,7 +65,7 @@ func navigation(items []NavItem, by access.Subject, path string) []section {
 		}
 	}
 	for _, it := range sortNav(items) {
-		if it.Needs != "" && !by.May(it.Needs) {
+		if it.Needs != "" && !by.May(it.Needs) || it.Shared && personal {
 			continue
 		}
 		i := slices.IndexFunc(out, func(s section) bool { return s.Label == it.Section })

@@ -153,7 +153,7 @@ func TestNavigation(t *testing.T) {
 	}
 	for path, current := range map[string]string{"/-/a/": "Home", "/-/a/x": "Home", "/-/b": "Top", "/-/b/deep/er": "Deep", "/-/bee": "", "/-/c": ""} {
 		got := ""
-		sections := navigation(items, member(), path)
+		sections := navigation(items, member(), false, path)
 		for _, s := range sections {
 			for _, it := range s.Items {
 				if it.Label == "Secret" {
@@ -168,8 +168,14 @@ func TestNavigation(t *testing.T) {
 			t.Errorf("%s: current is %q, want %q; %v", path, got, current, sections)
 		}
 	}
-	if got := navigation(items, access.System("x"), "/-/c"); len(got) != 3 || !got[2].Items[0].Current {
+	if got := navigation(items, access.System("x"), false, "/-/c"); len(got) != 3 || !got[2].Items[0].Current {
 		t.Errorf("whoever may sees %v", got)
+	}
+	items[2].Shared = true
+	for personal, want := range map[bool]int{true: 1, false: 2} {
+		if got := navigation(items, member(), personal, "/-/a/"); len(got) != 2 || len(got[1].Items) != want {
+			t.Errorf("in a space that is personal (%v): %v", personal, got)
+		}
 	}
 }
 

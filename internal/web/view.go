@@ -77,7 +77,7 @@ func (v *View) Nav() []section {
 	if !v.SignedIn() {
 		return nil
 	}
-	return navigation(v.request.deps.Renderer.Nav, v.request.Subject, v.request.URL.Path)
+	return navigation(v.request.deps.Renderer.Nav, v.request.Subject, v.Tenant().Personal, v.request.URL.Path)
 }
 
 // Menu is the reader's name and tenants.

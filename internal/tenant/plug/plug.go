@@ -54,8 +54,8 @@ func New(d *Deps) part.Part {
 		Routes: p.routes(), Pages: part.Pages(pages),
 		Nav: []web.NavItem{
 			{Section: "Organisation", Label: "Overview", Path: "/-/org/", Icon: "organisation", Needs: tenant.PermOwn, Order: 200},
-			{Section: "Organisation", Label: "People", Path: "/-/org/people", Icon: "people", Needs: tenant.PermPeople, Order: 210},
-			{Section: "Organisation", Label: "Roles", Path: "/-/org/roles", Icon: "key", Needs: tenant.PermRead, Order: 220},
+			{Section: "Organisation", Label: "People", Path: "/-/org/people", Icon: "people", Needs: tenant.PermPeople, Order: 210, Shared: true},
+			{Section: "Organisation", Label: "Roles", Path: "/-/org/roles", Icon: "key", Needs: tenant.PermRead, Order: 220, Shared: true},
 		},
 		Jobs:      p.jobs(),
 		Retention: rules(),
