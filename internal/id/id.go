@@ -26,6 +26,8 @@ type (
 	Event      string // an entry of the log, "evt_"
 	Invitation string // an invitation to an organisation, "inv_"
 	Mail       string // a message on its way out, "eml_"
+	Text       string // a text message on its way out, "txt_"
+	Factor     string // a second factor of an account, "fct_"
 	Job        string // one piece of background work, "job_"
 	Request    string // one request; also the reference that an error page shows, "req_"
 	Evidence   string // one piece of evidence of the trust page, "evi_"
@@ -43,6 +45,8 @@ func (Session) prefix() string    { return "ses" }
 func (Event) prefix() string      { return "evt" }
 func (Invitation) prefix() string { return "inv" }
 func (Mail) prefix() string       { return "eml" }
+func (Text) prefix() string       { return "txt" }
+func (Factor) prefix() string     { return "fct" }
 func (Job) prefix() string        { return "job" }
 func (Request) prefix() string    { return "req" }
 func (Evidence) prefix() string   { return "evi" }
