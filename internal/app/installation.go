@@ -27,6 +27,7 @@ import (
 	"troth/internal/place"
 	"troth/internal/retention"
 	"troth/internal/secret"
+	"troth/internal/sms"
 	"troth/internal/store"
 	"troth/internal/tenant"
 	"troth/internal/text"
@@ -47,6 +48,7 @@ type Installation struct {
 	access   *access.Access
 	mailer   *mail.Mailer
 	throttle *throttle.Throttle
+	texts    *sms.Texts
 	jobs     *jobs.Jobs
 	atlas    *place.Atlas
 	accounts *account.Accounts
@@ -57,6 +59,7 @@ type Installation struct {
 	canary   *mail.Canary
 	smtp     *mail.SMTP       // nil without a mail server
 	devMail  *mail.DevMailbox // nil but in development without a mail server
+	devTexts *sms.DevBox      // nil but in development without a service for texts
 
 	certificates edge.Certificates
 	parts        []part.Part
@@ -163,7 +166,7 @@ func (in *Installation) openLog(_ context.Context, _ options) (err error) {
 func (in *Installation) openPeople(ctx context.Context, o options) (err error) {
 	in.jobs = jobs.New(in.db, in.now, in.log)
 	in.atlas = place.Open(in.set.place, in.now, in.log)
-	if err := in.openMail(ctx); err != nil {
+	if err := errors.Join(in.openMail(ctx), in.openTexts()); err != nil {
 		return err
 	}
 	if in.throttle, err = throttle.Open(ctx, throttle.Options{DB: in.db, Keys: in.keys, Now: in.now, Log: in.log}); err != nil {
@@ -346,6 +349,7 @@ func (in *Installation) Close() error {
 // interfaces of their own.
 func (in *Installation) Accounts() *account.Accounts { return in.accounts }
 func (in *Installation) Tenants() *tenant.Tenants    { return in.tenants }
+func (in *Installation) Texts() *sms.Texts           { return in.texts }
 func (in *Installation) Audit() *audit.Log           { return in.audit }
 func (in *Installation) Trust() *trust.Trust         { return in.trust }
 func (in *Installation) Keys() *keys.Keys            { return in.keys }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"troth/internal/mail"
+	"troth/internal/sms"
 )
 
 // openMail makes the way out for messages: the canary's stay in this process;
@@ -31,4 +32,20 @@ func (in *Installation) openMail(context.Context) error {
 		},
 	})
 	return err
+}
+
+// openTexts makes the way out for text messages: to the service that is
+// configured, or, in development without one, to a page.
+func (in *Installation) openTexts() error {
+	o := sms.Options{Countries: in.set.sms.Countries, PerHour: in.set.sms.PerHour, Now: in.now, Log: in.log}
+	var err error
+	if o.Sender, err = in.set.sms.Sender(); err != nil {
+		return err
+	}
+	if o.Sender == nil && in.set.site.Environment == development {
+		in.devTexts = sms.NewDevBox(in.db, in.keys, in.now)
+		o.Sender, o.Countries = in.devTexts, []string{"+"} // they go no further than the page
+	}
+	in.texts = sms.New(in.db, in.keys, in.jobs, o)
+	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"troth/internal/part"
 	placeplug "troth/internal/place/plug"
 	"troth/internal/retention"
+	smsplug "troth/internal/sms/plug"
 	"troth/internal/store"
 	tenantplug "troth/internal/tenant/plug"
 	throttleplug "troth/internal/throttle/plug"
@@ -34,6 +35,7 @@ func (in *Installation) list() []part.Part {
 		throttleplug.New(),
 		mailplug.New(mailplug.Deps{Mailer: in.mailer, SMTP: in.smtp, Dev: in.devMail}),
 		placeplug.New(in.atlas, &in.set.place, in.now),
+		smsplug.New(smsplug.Deps{Texts: in.texts, Config: &in.set.sms, Dev: in.devTexts}),
 		trustplug.New(trustplug.Options{Trust: in.Trust, Bench: in.bench, CA: in.set.publicAuthority()}),
 		accountplug.New(in.accounts, &in.set.account),
 		tenantplug.New(&tenantplug.Deps{Tenants: in.tenants, Switcher: in.accounts, Access: in.access}),

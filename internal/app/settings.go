@@ -18,6 +18,7 @@ import (
 	"troth/internal/fault"
 	"troth/internal/mail"
 	"troth/internal/place"
+	"troth/internal/sms"
 )
 
 // The environments.
@@ -81,6 +82,7 @@ type Settings struct {
 	account     account.Config
 	mail        mail.Config
 	place       place.Config
+	sms         sms.Config
 	log         auditplug.Config
 	routes      []route
 	permissions []permission
@@ -89,7 +91,7 @@ type Settings struct {
 // defaults are the settings of a development installation that sets nothing.
 func defaults(data string) *Settings {
 	s := &Settings{
-		Data: data, account: account.Defaults(), mail: mail.Defaults(), log: auditplug.Defaults(),
+		Data: data, account: account.Defaults(), mail: mail.Defaults(), sms: sms.Defaults(), log: auditplug.Defaults(),
 		site: site{Environment: development, Service: "Troth", Listen: "127.0.0.1:8443"},
 	}
 	return s
@@ -106,6 +108,7 @@ func (s *Settings) sections() []config.Section {
 	list = append(list, s.account.Sections()...)
 	list = append(list, s.mail.Sections()...)
 	list = append(list, s.place.Sections()...)
+	list = append(list, s.sms.Sections()...)
 	list = append(list, s.log.Sections()...)
 	return append(list,
 		config.Section{Name: "route", Doc: "Who may reach which part of your application. What no route covers needs a signed-in person.", Value: &s.routes},
