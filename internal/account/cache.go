@@ -28,7 +28,13 @@ import (
 // Who has lost the role in the session's tenant works at home. A request that
 // acts comes through [Accounts.AuthenticateToAct].
 func (a *Accounts) Authenticate(ctx context.Context, token string) (access.Subject, error) {
-	return a.authenticate(ctx, token, a.atHome)
+	return a.authenticate(ctx, token, a.atHome, true)
+}
+
+// Look is Authenticate for a request that goes on, as an open WebSocket does. It
+// is no use of the session, which ends when nothing else is done with it.
+func (a *Accounts) Look(ctx context.Context, token string) (access.Subject, error) {
+	return a.authenticate(ctx, token, a.atHome, false)
 }
 
 // AuthenticateToAct is Authenticate for a request that changes something (RFC
@@ -37,19 +43,22 @@ func (a *Accounts) Authenticate(ctx context.Context, token string) (access.Subje
 // once with fault.Conflict, and never lands in the personal space instead. From
 // then on the session works at home.
 func (a *Accounts) AuthenticateToAct(ctx context.Context, token string) (access.Subject, error) {
-	return a.authenticate(ctx, token, a.sentHome)
+	return a.authenticate(ctx, token, a.sentHome, true)
 }
 
 // authenticate finds the session of a token; lost decides who it is for a
-// session in a tenant in which its holder has no role any more.
-func (a *Accounts) authenticate(ctx context.Context, token string, lost func(context.Context, *known) (access.Subject, error)) (access.Subject, error) {
+// session in a tenant in which its holder has no role any more. With use, it
+// counts as a use of the session.
+func (a *Accounts) authenticate(ctx context.Context, token string, lost func(context.Context, *known) (access.Subject, error), use bool) (access.Subject, error) {
 	digest, ok := secret.DigestOf(token)
 	if !ok {
 		return access.Subject{}, nil
 	}
 	now := store.Micros(a.now())
 	if k := a.sessions.get(digest); k != nil && a.DB.Fresh() && live(now, k.seenAt.Load(), k.idle, k.expiresAt) {
-		a.touch(k, now)
+		if use {
+			a.touch(k, now)
+		}
 		return a.subject(ctx, k, lost)
 	}
 	k, err := a.load(ctx, digest, now)
@@ -59,7 +68,9 @@ func (a *Accounts) authenticate(ctx context.Context, token string, lost func(con
 	if k == nil {
 		return access.Subject{}, nil
 	}
-	a.touch(k, now)
+	if use {
+		a.touch(k, now)
+	}
 	return a.subject(ctx, k, lost)
 }
 

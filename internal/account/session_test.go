@@ -87,6 +87,32 @@ func TestExpiry(t *testing.T) {
 	})
 }
 
+// Who is asked again about a request that goes on uses no session: it ends when
+// nothing else is done, and what is left of it in a tenant is left as it is.
+func TestLookingIsNoUse(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		_, s := h.person(ada, goodWord)
+		look := func() bool {
+			by, err := h.Look(ctx, s.Token.Reveal())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return by.Kind == access.KindPerson
+		}
+		left := h.Config.Idle.D()
+		for ; left > 2*time.Minute; left -= time.Minute {
+			if !look() {
+				t.Fatalf("an open connection ended %v before its session", left)
+			}
+			h.clock.add(time.Minute)
+		}
+		h.clock.add(3 * time.Minute)
+		if look() || h.signedIn(s.Token) {
+			t.Error("a session that is only looked at goes on")
+		}
+	})
+}
+
 // The last use is written down at most once a minute, and enough for another
 // process to know that the session is alive.
 func TestLastUseIsWritten(t *testing.T) {

@@ -25,8 +25,8 @@
 //     in any spelling, arrives; nor does Troth's own session cookie. What the
 //     application answers cannot set Troth's cookies or headers.
 //   - A request that lasts obeys too: once a second it is asked anew whether the
-//     person may still do it (see watch.go). An open WebSocket or stream counts
-//     as use of the session: it keeps it from expiring when idle.
+//     person may still do it (see watch.go). An open WebSocket or stream is no use
+//     of the session: when nothing else is done, it ends with the idle session.
 //   - A request that was accepted is answered: [Edge.Serve] ends by letting
 //     running requests finish, within a deadline.
 //

@@ -72,6 +72,7 @@ type house struct {
 	journal  *journal
 	lines    *recordedLog
 	people   sync.Map // cookie → access.SignedIn
+	uses     atomic.Int64
 	broken   atomic.Pointer[error]
 	sick     sync.Map // name of a dependency → error
 	upstream *httptest.Server
@@ -80,8 +81,14 @@ type house struct {
 	stop     context.CancelFunc
 }
 
-// Authenticate reads the test's session cookie.
+// Authenticate reads the test's session cookie, and counts it as a use.
 func (h *house) Authenticate(r *http.Request) (access.Subject, error) {
+	h.uses.Add(1)
+	return h.Look(r)
+}
+
+// Look is Authenticate for a request that goes on.
+func (h *house) Look(r *http.Request) (access.Subject, error) {
 	if err := h.broken.Load(); err != nil {
 		return access.Subject{}, *err
 	}

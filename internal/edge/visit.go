@@ -13,6 +13,7 @@ import (
 	"troth/internal/audit"
 	"troth/internal/fault"
 	"troth/internal/id"
+	"troth/internal/web"
 )
 
 // visit is one request on its way through the front door, and the writer of
@@ -95,8 +96,24 @@ func (v *visit) authenticate(r *http.Request) {
 
 // who asks the authenticators, in their order.
 func (e *Edge) who(r *http.Request) (access.Subject, error) {
+	return e.ask(func(a web.Authenticator) (access.Subject, error) { return a.Authenticate(r) })
+}
+
+// look is who for a request that goes on. It does not count as use of the
+// session, so that one ends when nobody does anything (OWASP ASVS 5.0, 7.3.1).
+func (e *Edge) look(r *http.Request) (access.Subject, error) {
+	return e.ask(func(a web.Authenticator) (access.Subject, error) {
+		if l, ok := a.(web.Looker); ok {
+			return l.Look(r)
+		}
+		return a.Authenticate(r)
+	})
+}
+
+// ask takes the first answer that is somebody.
+func (e *Edge) ask(question func(web.Authenticator) (access.Subject, error)) (access.Subject, error) {
 	for _, a := range e.o.Authenticators {
-		s, err := a.Authenticate(r)
+		s, err := question(a)
 		if err != nil {
 			return access.Subject{}, err
 		}

@@ -222,7 +222,7 @@ func (e *Edge) still(ctx context.Context, x *watched) (certain bool, err error) 
 	in := x.request
 	header := maps.Clone(in.Header)
 	header["Cookie"] = x.cookies
-	s, err := e.who((&http.Request{Method: in.Method, URL: in.URL, Proto: in.Proto, ProtoMajor: in.ProtoMajor, ProtoMinor: in.ProtoMinor,
+	s, err := e.look((&http.Request{Method: in.Method, URL: in.URL, Proto: in.Proto, ProtoMajor: in.ProtoMajor, ProtoMinor: in.ProtoMinor,
 		Header: header, Host: in.Host, RemoteAddr: in.RemoteAddr, RequestURI: in.RequestURI, TLS: in.TLS, Body: http.NoBody}).WithContext(ctx))
 	switch {
 	case err != nil:

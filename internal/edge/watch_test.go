@@ -129,7 +129,11 @@ func TestWhatLastsEndsWithTheSession(t *testing.T) {
 	poll := make(chan answer, 1)
 	go func() { poll <- l.ask("GET", "/poll", l.cookie) }()
 	eventually(t, "the long poll has come", func() bool { return l.reached.Load() == 5 })
+	uses := l.uses.Load()
 	time.Sleep(2500 * time.Millisecond) // they last while nothing changes
+	if n := l.uses.Load(); n != uses {
+		t.Errorf("requests that go on counted %d times as use of a session", n-uses)
+	}
 	from := time.Now()
 	l.people.Delete(l.cookie)
 	l.over("socket", socket, from)

@@ -127,3 +127,11 @@ type Authenticator interface {
 	// then nobody can tell who it is.
 	Authenticate(r *http.Request) (access.Subject, error)
 }
+
+// Looker is an [Authenticator] that can also be asked about a request that goes
+// on: one that came long ago and has not been answered to its end.
+type Looker interface {
+	// Look returns what Authenticate would, but is no use of the session, and
+	// changes nothing.
+	Look(r *http.Request) (access.Subject, error)
+}

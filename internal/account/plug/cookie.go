@@ -38,6 +38,11 @@ func (c cookies) Authenticate(r *http.Request) (access.Subject, error) {
 	return c.accounts.AuthenticateToAct(r.Context(), token)
 }
 
+// Look returns who holds the session of a request that goes on (web.Looker).
+func (c cookies) Look(r *http.Request) (access.Subject, error) {
+	return c.accounts.Look(r.Context(), cookieValue(r.Header["Cookie"], sessionCookie))
+}
+
 // changesNothing reports whether a request cannot act in the session's tenant:
 // by its method (RFC 9110, 9.2.1), or because it is one that leaves the session
 // or the tenant.
