@@ -119,13 +119,15 @@ func (a *Access) Grants() []Grant { return append([]Grant(nil), a.book.grants...
 // SignedIn is what an authenticator knows about a person once it has checked
 // the session: who, and how that was proven.
 type SignedIn struct {
-	Account id.Account
-	Tenant  id.Tenant // the session's current tenant
-	Session id.Session
-	Staff   bool          // staff of the installation
-	AMR     []string      // how the person signed in (RFC 8176)
-	AuthAt  time.Time     // when
-	Context audit.Context // from where
+	Account   id.Account
+	Tenant    id.Tenant // the session's current tenant
+	Session   id.Session
+	Staff     bool          // staff of the installation
+	AMR       []string      // how the person signed in (RFC 8176)
+	Factor    bool          // a second factor that counts was used
+	Resistant bool          // with a proof that a phishing site cannot pass on
+	AuthAt    time.Time     // when
+	Context   audit.Context // from where
 }
 
 // Person is the subject for a signed-in person in the session's tenant. Who
@@ -149,7 +151,7 @@ func (a *Access) Person(ctx context.Context, who SignedIn) (Subject, error) {
 func (a *Access) subject(who SignedIn, d decision) Subject {
 	s := Subject{
 		Kind: KindPerson, Account: who.Account, Session: who.Session, Staff: who.Staff,
-		AMR: who.AMR, AuthAt: who.AuthAt, Context: who.Context,
+		AMR: who.AMR, Factor: who.Factor, Resistant: who.Resistant, AuthAt: who.AuthAt, Context: who.Context,
 		Version: d.version << 1, book: a.book, may: a.book.self,
 	}
 	if who.Staff {

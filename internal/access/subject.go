@@ -34,6 +34,9 @@ type Subject struct {
 	AuthAt  time.Time
 	Context audit.Context
 
+	Factor    bool // a second factor that counts was used to sign in
+	Resistant bool // signed in with a proof that a phishing site cannot pass on
+
 	// Version is the authorization version: it differs from that of every
 	// subject with the same session and tenant and other permissions.
 	Version uint64

@@ -27,7 +27,7 @@ var migrations embed.FS
 var Migrations fs.FS = migrations
 
 // Tables are the tables of this package.
-var Tables = []string{"account", "account_link", "account_mail", "account_cost", "session"}
+var Tables = []string{"account", "account_link", "account_mail", "account_cost", "account_device", "account_pending", "session"}
 
 // Founder makes the personal tenant of a new account. Package tenant fills it.
 type Founder interface {
@@ -72,6 +72,9 @@ type Options struct {
 	Founder Founder
 	Inviter Inviter // nil: nobody is invited
 	Leaver  Leaver  // nil: nothing to let go of
+
+	Factors  []Factors // the kinds of second factors
+	Policies Policies  // nil: nobody asks for more
 
 	Config  Config
 	Origin  string           // "https://example.org", for links in mails

@@ -130,7 +130,7 @@ func (a *Accounts) admit(ctx context.Context, by access.Subject, token secret.St
 			return err
 		}
 		var s session
-		if s, signed, err = a.newSession(ctx, by, made, a.now()); err != nil {
+		if s, signed, err = a.newSession(ctx, by, made, amrPassword, a.now()); err != nil {
 			return err
 		}
 		return a.beginTx(tx, by, made.person, s)

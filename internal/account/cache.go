@@ -144,10 +144,11 @@ func (a *Accounts) load(ctx context.Context, digest secret.Digest, now int64) (*
 	if r.state != Active || !live(now, s.seenAt, s.idle, s.expiresAt) {
 		return nil, nil
 	}
+	amr := strings.Fields(s.amr)
 	k := &known{
 		who: access.SignedIn{
 			Account: s.account, Tenant: s.tenant, Session: s.session, Staff: r.staff != StaffNone,
-			AMR: strings.Fields(s.amr), AuthAt: store.FromMicros(s.authAt),
+			AMR: amr, AuthAt: store.FromMicros(s.authAt), Factor: usedFactor(amr), Resistant: usedResistant(amr),
 		},
 		home: r.home, idle: s.idle, expiresAt: s.expiresAt,
 	}

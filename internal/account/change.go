@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"troth/internal/access"
 	"troth/internal/fault"
@@ -47,7 +48,7 @@ func (a *Accounts) ChangePassword(ctx context.Context, by access.Subject, presen
 // session and begins another one.
 func (a *Accounts) replace(ctx context.Context, by access.Subject, r row, v Account, phc string) (Signed, error) {
 	now := a.now()
-	s, signed, err := a.newSession(ctx, by, r, now)
+	s, signed, err := a.newSession(ctx, by, r, strings.Join(by.AMR, " "), now)
 	if err != nil {
 		return Signed{}, err
 	}
@@ -55,12 +56,12 @@ func (a *Accounts) replace(ctx context.Context, by access.Subject, r row, v Acco
 		s.tenant = by.Tenant
 	}
 	err = a.DB.Write(ctx, func(tx *store.Tx) error {
-		if ok, err := setPassword(tx, r.account, r.password, phc, now); err != nil {
+		if ok, err := setPassword(tx, r.account, r.password, phc, false, now); err != nil {
 			return err
 		} else if !ok {
 			return errWrongPresent // it was changed meanwhile
 		}
-		ended, err := a.afterChange(tx, v)
+		ended, err := a.passwordChangedTx(tx, v)
 		if err != nil {
 			return err
 		}
@@ -74,18 +75,6 @@ func (a *Accounts) replace(ctx context.Context, by access.Subject, r row, v Acco
 		return Signed{}, fmt.Errorf("changing a password: %w", err)
 	}
 	return signed, nil
-}
-
-// afterChange is what every new password brings: the sessions and the links of
-// the account end, and its holder is told.
-func (a *Accounts) afterChange(tx *store.Tx, v Account) (sessions int64, err error) {
-	if err := dropLinks(tx, v.ID, linkReset, linkRecover); err != nil {
-		return 0, err
-	}
-	if sessions, err = endSessions(tx, `account = $1`, v.ID); err != nil {
-		return 0, err
-	}
-	return sessions, a.Post.SendTx(tx, a.changedLetter(v))
 }
 
 // AskReset sends a link that sets a new password, if the address has an
@@ -179,12 +168,12 @@ func (a *Accounts) Reset(ctx context.Context, by access.Subject, token, chosen s
 		if _, ok, err := takeLink(tx, l.digest, now); err != nil || !ok {
 			return orGone(err)
 		}
-		n, err := tx.Exec(`UPDATE account SET password = $1, password_at = $2 WHERE account = $3 AND state = $4`,
+		n, err := tx.Exec(`UPDATE account SET password = $1, password_short = FALSE, password_at = $2 WHERE account = $3 AND state = $4`,
 			phc, store.Micros(now), r.account, Active)
 		if err != nil || n == 0 {
 			return orGone(err)
 		}
-		ended, err := a.afterChange(tx, v)
+		ended, err := a.passwordChangedTx(tx, v)
 		if err != nil {
 			return err
 		}

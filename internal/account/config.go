@@ -39,6 +39,7 @@ type Passwords struct {
 // Lifetimes is the section [session].
 type Lifetimes struct {
 	Idle     config.Duration `toml:"idle" doc:"A session that is not used for so long ends."`
+	Remember config.Duration `toml:"remember" doc:"How long a browser in which somebody used a second factor may stand in for it, if that person wants; at most 90 days. 0s: never. Staff are always asked."`
 	Absolute config.Duration `toml:"absolute" doc:"A session ends after so long even when it is used; at most 30 days (NIST SP 800-63B-4, 2.1.3)."`
 }
 
@@ -51,13 +52,16 @@ func Defaults() Config {
 			PasswordTarget: config.Duration(250 * time.Millisecond), PasswordMemory: 256, PasswordWait: config.Duration(5 * time.Second),
 			ConfirmLife: config.Duration(24 * time.Hour), ResetLife: config.Duration(time.Hour),
 		},
-		Lifetimes: Lifetimes{Idle: config.Duration(12 * time.Hour), Absolute: config.Duration(maxAbsolute)},
+		Lifetimes: Lifetimes{Idle: config.Duration(12 * time.Hour), Absolute: config.Duration(maxAbsolute), Remember: config.Duration(30 * 24 * time.Hour)},
 	}
 }
 
 // maxAbsolute is the longest life of a session (SP 800-63B-4, 2.1.3: at least
 // once in 30 days at assurance level 1).
 const maxAbsolute = 30 * 24 * time.Hour
+
+// maxRemember is the longest that a browser may stand in for a second factor.
+const maxRemember = 90 * 24 * time.Hour
 
 // Sections describes the configuration to package config.
 func (c *Config) Sections() []config.Section {
@@ -103,6 +107,8 @@ func (l *Lifetimes) check() error {
 	switch {
 	case l.Absolute.D() > maxAbsolute || l.Absolute.D() < time.Minute:
 		return fault.New(fault.Invalid, "account.config", "session.absolute is %s; it can be 1m to %s.", l.Absolute, config.Duration(maxAbsolute)).On("session.absolute")
+	case l.Remember.D() < 0 || l.Remember.D() > maxRemember:
+		return fault.New(fault.Invalid, "account.config", "session.remember is %s; it can be 0s to %s.", l.Remember, config.Duration(maxRemember)).On("session.remember")
 	case l.Idle.D() < time.Minute || l.Idle > l.Absolute:
 		return fault.New(fault.Invalid, "account.config", "session.idle is %s; it can be 1m to session.absolute, which is %s.", l.Idle, l.Absolute).On("session.idle")
 	}

@@ -12,8 +12,8 @@ import (
 	"troth/internal/store"
 )
 
-// Pending is what a confirmation link would do.
-type Pending struct {
+// Proposal is what a confirmation link would do.
+type Proposal struct {
 	Email   string
 	Name    string    // as it was entered in this browser; "" otherwise
 	AskedAt time.Time // when somebody asked for it
@@ -23,12 +23,12 @@ type Pending struct {
 
 // PeekConfirm says what a confirmation link would do in a browser, and uses
 // nothing up: mail scanners open links. What a stranger entered is not told.
-func (a *Accounts) PeekConfirm(ctx context.Context, token, browser secret.String) (Pending, error) {
+func (a *Accounts) PeekConfirm(ctx context.Context, token, browser secret.String) (Proposal, error) {
 	l, err := a.peek(ctx, token, linkConfirm, linkAddress)
 	if err != nil {
-		return Pending{}, err
+		return Proposal{}, err
 	}
-	p := Pending{AskedAt: store.FromMicros(l.createdAt), New: l.kind == linkConfirm}
+	p := Proposal{AskedAt: store.FromMicros(l.createdAt), New: l.kind == linkConfirm}
 	if l.kind == linkAddress {
 		v, err := a.Get(ctx, l.account)
 		p.Email = v.Email
@@ -36,7 +36,7 @@ func (a *Accounts) PeekConfirm(ctx context.Context, token, browser secret.String
 	}
 	var in entered
 	if err := a.openLink(ctx, l, &in); err != nil {
-		return Pending{}, err
+		return Proposal{}, err
 	}
 	p.Email, p.Own = in.Email, in.from(browser)
 	if p.Own {

@@ -68,7 +68,7 @@ func TestStrangersCannotChooseThePassword(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, password := range []string{evilWord, goodWord} {
-			if _, err := h.SignIn(ctx, stranger(), ada, secret.Of(password)); !errors.Is(err, errSignIn) {
+			if _, err := h.SignIn(ctx, stranger(), attempt(ada, password)); !errors.Is(err, errSignIn) {
 				t.Errorf("the password %q opens: %v", password, err)
 			}
 		}

@@ -94,8 +94,12 @@ func (a *Accounts) wipe(ctx context.Context, tx *store.Tx, r row) (sessions int6
 	if err != nil || n == 0 {
 		return 0, orUnknown(err)
 	}
-	if _, err := tx.Exec(`DELETE FROM account_link WHERE account = $1`, r.account); err != nil {
-		return 0, err
+	for _, query := range []string{
+		`DELETE FROM account_link WHERE account = $1`, `DELETE FROM account_pending WHERE account = $1`, `DELETE FROM account_device WHERE account = $1`,
+	} {
+		if _, err := tx.Exec(query, r.account); err != nil {
+			return 0, err
+		}
 	}
 	return endSessions(tx, `account = $1`, r.account)
 }

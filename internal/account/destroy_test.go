@@ -31,7 +31,7 @@ func TestDestroy(t *testing.T) {
 		if h.signedIn(s.Token) {
 			t.Error("the session goes on")
 		}
-		if _, err := h.SignIn(ctx, stranger(), ada, secret.Of(goodWord)); !errors.Is(err, errSignIn) {
+		if _, err := h.SignIn(ctx, stranger(), attempt(ada, goodWord)); !errors.Is(err, errSignIn) {
 			t.Errorf("signing in: %v", err)
 		}
 		for _, ref := range []keys.Ref{keys.SubjectRef(by.Account), keys.TenantRef(by.Tenant)} {

@@ -16,12 +16,17 @@ const (
 	evLinkFailed   = "account.link_failed"
 	evSignedIn     = "account.signed_in"
 	evSignInFailed = "account.sign_in_failed"
+	evSignInGoes   = "account.sign_in_continues"
+	evChallenged   = "account.factor_asked"
+	evFactorUsed   = "account.factor_used"
+	evFactorFailed = "account.factor_failed"
 	evSignedOut    = "account.signed_out"
 	evPassword     = "account.password_changed"
 	evPasswordFail = "account.password_change_failed"
 	evResetAsked   = "account.reset_asked"
 	evResetUnknown = "account.reset_unknown"
 	evReset        = "account.password_reset"
+	evRenewed      = "account.password_renewed"
 	evRenamed      = "account.renamed"
 	evEnded        = "account.session_ended"
 	evEndedAll     = "account.sessions_ended"
@@ -44,12 +49,17 @@ var Events = []audit.Type{
 	{Name: evLinkFailed, Sentence: "{actor} opened a link that is used up, expired or was never made", Outcome: audit.Failure},
 	{Name: evSignedIn, Sentence: "{actor} signed in from {ip}"},
 	{Name: evSignInFailed, Sentence: "{actor} tried to sign in from {ip}; it was refused: {reason}", Outcome: audit.Failure},
+	{Name: evSignInGoes, Sentence: "{actor} gave the right password from {ip}; what is still missing is the step {step}"},
+	{Name: evChallenged, Sentence: "{actor} asked at sign-in for a second factor of the kind {kind}"},
+	{Name: evFactorUsed, Sentence: "{actor} gave a second factor of the kind {kind}"},
+	{Name: evFactorFailed, Sentence: "{actor} tried to sign in from {ip} with the right password and a wrong second factor of the kind {kind}", Outcome: audit.Failure},
 	{Name: evSignedOut, Sentence: "{actor} signed out"},
 	{Name: evPassword, Sentence: "{actor} changed the password; other sessions ended: {sessions}"},
 	{Name: evPasswordFail, Sentence: "{actor} tried to change the password and gave a wrong present one", Outcome: audit.Failure},
 	{Name: evResetAsked, Sentence: "{actor} asked for a link to reset the password"},
 	{Name: evResetUnknown, Sentence: "{actor} asked to reset the password of an address without an account", Outcome: audit.Failure},
 	{Name: evReset, Sentence: "{actor} set a new password by a link; sessions ended: {sessions}"},
+	{Name: evRenewed, Sentence: "{actor} had to set another password to sign in; sessions ended: {sessions}"},
 	{Name: evRenamed, Sentence: "{actor} changed the name"},
 	{Name: evEnded, Sentence: "{actor} ended a session"},
 	{Name: evEndedAll, Sentence: "{actor} ended sessions: {sessions}"},

@@ -24,7 +24,7 @@ type act struct {
 func acts() []act {
 	signIn := func(h *house) error {
 		for _, password := range []string{goodWord, newWord} {
-			if _, err := h.SignIn(ctx, stranger(), ada, secret.Of(password)); !errors.Is(err, errSignIn) {
+			if _, err := h.SignIn(ctx, stranger(), attempt(ada, password)); !errors.Is(err, errSignIn) {
 				return err
 			}
 		}

@@ -28,7 +28,8 @@ func (a *Accounts) Inspect(ctx context.Context, by access.Subject, account id.Ac
 		if err := tx.QueryRow(`SELECT COALESCE(password, '') FROM account WHERE account = $1`, account).Scan(&found.Password); err != nil {
 			return err
 		}
-		for _, query := range []string{`SELECT * FROM account WHERE account = $1`, `SELECT * FROM session WHERE account = $1`, `SELECT * FROM account_link WHERE account = $1`} {
+		for _, query := range []string{`SELECT * FROM account WHERE account = $1`, `SELECT * FROM session WHERE account = $1`, `SELECT * FROM account_link WHERE account = $1`,
+			`SELECT * FROM account_pending WHERE account = $1`, `SELECT * FROM account_device WHERE account = $1`} {
 			if err := found.read(tx, query, account); err != nil {
 				return err
 			}

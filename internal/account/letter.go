@@ -82,6 +82,16 @@ func (a *Accounts) changedLetter(v Account) mail.Message {
 	)
 }
 
+func (a *Accounts) factorLetter(v Account, what text.Text) mail.Message {
+	return a.letter("account.factor_changed", v.Email, person{v.ID, v.Home},
+		text.New("How you sign in was changed"),
+		what,
+		text.New("It is about your account at %s. Browsers that were remembered ask for a second factor again.", a.Origin),
+		notYou,
+		line(a.Origin+"/-/reset"),
+	)
+}
+
 func (a *Accounts) recoveryLetter(v Account) mail.Message {
 	return a.letter("account.recovery", v.Email, person{v.ID, v.Home},
 		text.New("A recovery link for your account was issued"),

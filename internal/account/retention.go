@@ -24,6 +24,22 @@ var Retention = []retention.Rule{
 		},
 	},
 	{
+		Table: "account_device", Every: time.Hour,
+		Keep: "For 400 days after the last sign-in in that browser, which is as long as browsers keep the cookie, or until the account is destroyed.",
+		Sweep: func(_ context.Context, tx *store.Tx, now time.Time) (int64, error) {
+			return tx.Exec(`DELETE FROM account_device WHERE device IN
+				(SELECT device FROM account_device WHERE seen_at <= $1 LIMIT $2)`, store.Micros(now.Add(-DeviceLife)), sweepLimit)
+		},
+	},
+	{
+		Table: "account_pending", Every: 15 * time.Minute,
+		Keep: "Until the sign-in has taken its last step; ten minutes at most.",
+		Sweep: func(_ context.Context, tx *store.Tx, now time.Time) (int64, error) {
+			return tx.Exec(`DELETE FROM account_pending WHERE digest IN
+				(SELECT digest FROM account_pending WHERE expires_at <= $1 LIMIT $2)`, store.Micros(now), sweepLimit)
+		},
+	},
+	{
 		Table: "account_mail", Every: 15 * time.Minute,
 		Keep: "For an hour: that a mail was asked for about an address, and a blind index of the network that asked, to bound how many a stranger can cause.",
 		Sweep: func(_ context.Context, tx *store.Tx, now time.Time) (int64, error) {

@@ -25,9 +25,6 @@ const topic = "session"
 // maxSessions bounds the sessions of one account; the oldest end first.
 const maxSessions = 100
 
-// amrPassword is how somebody signs in here (RFC 8176).
-const amrPassword = "pwd"
-
 // session is a session as it is stored.
 type session struct {
 	session   id.Session
@@ -51,7 +48,7 @@ type origin struct {
 const maxAgent = 512
 
 // newSession makes a session that is not stored yet.
-func (a *Accounts) newSession(ctx context.Context, by access.Subject, r row, now time.Time) (session, Signed, error) {
+func (a *Accounts) newSession(ctx context.Context, by access.Subject, r row, amr string, now time.Time) (session, Signed, error) {
 	token := secret.NewToken()
 	digest, _ := secret.DigestOf(token.Reveal())
 	idle, absolute := a.Config.Idle.D(), a.Config.Absolute.D()
@@ -62,7 +59,7 @@ func (a *Accounts) newSession(ctx context.Context, by access.Subject, r row, now
 		absolute = time.Duration(r.absolute) * time.Microsecond
 	}
 	s := session{
-		session: id.New[id.Session](now), account: r.account, tenant: r.home, digest: digest, amr: amrPassword,
+		session: id.New[id.Session](now), account: r.account, tenant: r.home, digest: digest, amr: amr,
 		authAt: store.Micros(now), seenAt: store.Micros(now), idle: min(idle, absolute).Microseconds(), expiresAt: store.Micros(now.Add(absolute)),
 	}
 	from := origin{IP: by.Context.IP, Agent: cut(by.Context.Agent, maxAgent)}

@@ -366,7 +366,7 @@ func TestSessionsAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range maxSessions + 5 {
-			if _, err := h.begin(ctx, stranger(), r, ""); err != nil {
+			if _, err := h.begin(ctx, stranger(), r, browser{fresh: secret.NewToken()}, proof{amr: amrPassword}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -468,7 +468,7 @@ func BenchmarkSignIn(b *testing.B) {
 		}
 		bare += time.Since(start)
 		start = time.Now()
-		if _, err := h.SignIn(context.Background(), stranger(), ada, secret.Of(goodWord)); err != nil {
+		if _, err := h.SignIn(context.Background(), stranger(), attempt(ada, goodWord)); err != nil {
 			b.Fatal(err)
 		}
 		whole += time.Since(start)
@@ -484,7 +484,7 @@ func BenchmarkSignInWithoutHash(b *testing.B) {
 	h.person(ada, goodWord)
 	h.hashing.Hashing = free{}
 	for b.Loop() {
-		if _, err := h.SignIn(context.Background(), stranger(), ada, secret.Of(goodWord)); err != nil {
+		if _, err := h.SignIn(context.Background(), stranger(), attempt(ada, goodWord)); err != nil {
 			b.Fatal(err)
 		}
 	}

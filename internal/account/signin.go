@@ -27,14 +27,34 @@ type Signed struct {
 // unknown address, a wrong password and an account that is gone are the same.
 var errSignIn = fault.New(fault.Unauthenticated, "account.wrong", "The e-mail address or the password is wrong. If you have just signed up, open the link in the mail first.")
 
-// SignIn compares a password and begins a session. A session of the same
-// browser (by.Session) ends: the token is another one before and after
-// (OWASP ASVS 5.0, 7.2.4). Refusals are fault.Unauthenticated with one
-// sentence, after the work of one hash, whether the address is known or not.
-func (a *Accounts) SignIn(ctx context.Context, by access.Subject, email string, password secret.String) (Signed, error) {
-	indexes, err := a.indexes(ctx, email)
+// Attempt is what a browser sends to sign in.
+type Attempt struct {
+	Email    string
+	Password secret.String
+	Device   secret.String // the value of its device cookie, or nothing
+}
+
+// Outcome is what a step of signing in led to.
+type Outcome struct {
+	Signed  Signed        // the session, if one has begun
+	Pending secret.String // the token of a sign-in that goes on; for a cookie of this browser
+	Next    Step          // what it waits for
+	Device  secret.String // the value for the device cookie; nothing leaves it as it is
+}
+
+// SignIn compares a password. What else has to be proven is in the outcome; if
+// nothing has, a session begins. A session of the same browser (by.Session)
+// ends then: the token is another one before and after (OWASP ASVS 5.0, 7.2.4).
+// Refusals are fault.Unauthenticated with one sentence, after the work of one
+// hash, whether the address is known or not.
+func (a *Accounts) SignIn(ctx context.Context, by access.Subject, t Attempt) (Outcome, error) {
+	indexes, err := a.indexes(ctx, t.Email)
 	if err != nil {
-		return Signed{}, err
+		return Outcome{}, err
+	}
+	browser, err := a.browser(ctx, t.Device)
+	if err != nil {
+		return Outcome{}, err
 	}
 	var r row
 	err = a.DB.Read(ctx, func(tx *store.Tx) (err error) {
@@ -42,22 +62,30 @@ func (a *Accounts) SignIn(ctx context.Context, by access.Subject, email string, 
 		return err
 	})
 	if err != nil {
-		return Signed{}, fmt.Errorf("looking for an account: %w", err)
+		return Outcome{}, fmt.Errorf("looking for an account: %w", err)
 	}
-	verdict, p, err := a.compare(ctx, r, password)
+	verdict, p, err := a.compare(ctx, r, t.Password)
 	if err != nil {
-		return Signed{}, err
+		return Outcome{}, err
 	}
 	if !verdict.Match {
-		return Signed{}, a.refused(ctx, a.signInFailed(by, r.person), errSignIn)
+		return Outcome{}, a.refused(ctx, a.signInFailed(by, r.person), errSignIn)
 	}
 	upgraded := ""
 	if verdict.Stale {
 		if upgraded, err = a.Hashing.Hash(ctx, p); err != nil {
-			return Signed{}, err
+			return Outcome{}, err
 		}
 	}
-	return a.begin(ctx, by, r, upgraded)
+	return a.begin(ctx, by, r, browser, proof{amr: amrPassword, upgraded: upgraded})
+}
+
+// proof is what the first step of a sign-in has proven.
+type proof struct {
+	amr      string
+	renew    Renew
+	upgraded string                   // a hash of the same password at the present cost
+	useTx    func(tx *store.Tx) error // uses the proof up, in the transaction of the step
 }
 
 // compare does the work of one hash, whatever it gets.
@@ -81,16 +109,11 @@ func (a *Accounts) signInFailed(by access.Subject, about person) audit.Event {
 	return a.event(evSignInFailed, by, about, map[string]string{"reason": reason})
 }
 
-// begin begins a session for an account whose password was compared, in the
-// transaction that makes sure that it is still that password. With upgraded it
-// replaces the hash by one at the present cost.
-func (a *Accounts) begin(ctx context.Context, by access.Subject, r row, upgraded string) (Signed, error) {
-	now := a.now()
-	s, signed, err := a.newSession(ctx, by, r, now)
-	if err != nil {
-		return Signed{}, err
-	}
-	err = a.DB.Write(ctx, func(tx *store.Tx) error {
+// begin takes the first step of a sign-in, in the transaction that makes sure
+// that what was compared still holds.
+func (a *Accounts) begin(ctx context.Context, by access.Subject, r row, b browser, p proof) (Outcome, error) {
+	var out Outcome
+	err := a.DB.Write(ctx, func(tx *store.Tx) error {
 		present, err := byID(tx, r.account)
 		if err != nil {
 			return err
@@ -98,17 +121,81 @@ func (a *Accounts) begin(ctx context.Context, by access.Subject, r row, upgraded
 		if present.state != Active || present.password != r.password {
 			return errSignIn // it was changed meanwhile
 		}
-		if upgraded != "" {
-			if _, err := setPassword(tx, r.account, r.password, upgraded, store.FromMicros(r.passwordAt)); err != nil {
+		if p.upgraded != "" {
+			if _, err := setPassword(tx, r.account, r.password, p.upgraded, r.passwordShort, store.FromMicros(r.passwordAt)); err != nil {
 				return err
 			}
 		}
-		return a.beginTx(tx, by, r.person, s)
+		if p.useTx != nil {
+			if err := p.useTx(tx); err != nil {
+				return err
+			}
+		}
+		out, err = a.firstStepTx(ctx, tx, by, present, b, p)
+		return err
 	})
 	if err != nil {
-		return Signed{}, fmt.Errorf("beginning a session: %w", err)
+		return Outcome{}, fmt.Errorf("signing in: %w", err)
 	}
-	return signed, nil
+	return out, nil
+}
+
+// firstStepTx makes the sign-in that the first proof begins, and takes it as
+// far as it goes.
+func (a *Accounts) firstStepTx(ctx context.Context, tx *store.Tx, by access.Subject, r row, b browser, p proof) (Outcome, error) {
+	known, err := a.settleTx(tx, r, &b)
+	if err != nil {
+		return Outcome{}, err
+	}
+	token := secret.NewToken()
+	digest, _ := secret.DigestOf(token.Reveal())
+	o := ongoing{
+		digest: digest, account: r.account, passwordAt: r.passwordAt, amr: p.amr, renew: p.renew, device: b.digest,
+		expiresAt: store.Micros(a.now().Add(pendingLife)),
+	}
+	if known.remembers(a.now()) {
+		may, err := a.mayRemember(tx, r)
+		if err != nil {
+			return Outcome{}, err
+		}
+		if may {
+			o.amr = plus(o.amr, amrRemembered)
+		}
+	}
+	if err := makePendingRoom(tx, r.account); err != nil {
+		return Outcome{}, err
+	}
+	out, err := a.advanceTx(ctx, tx, by, r, o, token)
+	if err == nil && out.Next != StepNone {
+		e := a.event(evSignInGoes, by, r.person, map[string]string{"step": string(out.Next)})
+		e.Actor = self(r.account)
+		_, err = a.Log.AppendTx(tx, e)
+	}
+	out.Device = b.token
+	return out, err
+}
+
+// advanceTx keeps a sign-in that waits for something, and begins the session
+// of one that does not.
+func (a *Accounts) advanceTx(ctx context.Context, tx *store.Tx, by access.Subject, r row, o ongoing, token secret.String) (Outcome, error) {
+	n, err := a.needsTx(ctx, tx, r, o)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if n.step != StepNone {
+		return Outcome{Pending: token, Next: n.step}, putPending(tx, o)
+	}
+	if err := dropPending(tx, o.digest); err != nil {
+		return Outcome{}, err
+	}
+	s, signed, err := a.newSession(ctx, by, r, o.amr, a.now())
+	if err != nil {
+		return Outcome{}, err
+	}
+	if _, _, err := a.meetTx(ctx, tx, by, r, o.device, 0); err != nil {
+		return Outcome{}, err
+	}
+	return Outcome{Signed: signed}, a.beginTx(tx, by, r.person, s)
 }
 
 // beginTx stores a session, ends the one of the same browser, and says so in

@@ -29,7 +29,7 @@ func TestSignInRefusals(t *testing.T) {
 			"address with more": {ada + " x", goodWord}, "SQL": {"' OR 1=1 --", goodWord},
 		} {
 			before := h.hashing.work()
-			_, err := h.SignIn(ctx, stranger(), c.email, secret.Of(c.password))
+			_, err := h.SignIn(ctx, stranger(), attempt(c.email, c.password))
 			if !errors.Is(err, errSignIn) || err.Error() != errSignIn.Error() {
 				t.Errorf("%s: the answer is %v", name, err)
 			}
@@ -56,9 +56,9 @@ func TestRefusalNeedsTheLog(t *testing.T) {
 	h := build(t, storetest.Open(t, o, schema()...))
 	h.person(ada, goodWord)
 	broken = true
-	_, err := h.SignIn(ctx, stranger(), ada, secret.Of(newWord))
+	_, err := h.SignIn(ctx, stranger(), attempt(ada, newWord))
 	want(t, err, fault.Unavailable, "account.unrecorded")
-	_, err = h.SignIn(ctx, stranger(), ada, secret.Of(goodWord))
+	_, err = h.SignIn(ctx, stranger(), attempt(ada, goodWord))
 	if err == nil {
 		t.Error("a sign-in that could not be recorded succeeded")
 	}
@@ -70,14 +70,14 @@ func TestRefusalNeedsTheLog(t *testing.T) {
 func TestSignInRotates(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
 		by, first := h.person(ada, goodWord)
-		second, err := h.SignIn(ctx, by, ada, secret.Of(goodWord))
+		second, err := h.SignIn(ctx, by, attempt(ada, goodWord))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if second.Token.Equal(first.Token) || second.Session == first.Session {
+		if second.Signed.Token.Equal(first.Token) || second.Signed.Session == first.Session {
 			t.Error("the token or the session is the same")
 		}
-		if h.signedIn(first.Token) || !h.signedIn(second.Token) {
+		if h.signedIn(first.Token) || !h.signedIn(second.Signed.Token) {
 			t.Error("the old token still opens, or the new one does not")
 		}
 	})
@@ -93,7 +93,7 @@ func TestHashesAreUpgraded(t *testing.T) {
 			t.Fatal(err)
 		}
 		h.hashing.Hashing = dear
-		if _, err := h.SignIn(ctx, stranger(), ada, secret.Of(newWord)); err == nil || h.stored(by.Account) != old {
+		if _, err := h.SignIn(ctx, stranger(), attempt(ada, newWord)); err == nil || h.stored(by.Account) != old {
 			t.Errorf("a wrong password changed the hash, or was taken: %v", err)
 		}
 		h.signIn(ada, goodWord)
@@ -176,7 +176,7 @@ func TestChangePassword(t *testing.T) {
 		if err := h.Reset(ctx, stranger(), pending, secret.Of(goodWord)); !errors.Is(err, errGone) {
 			t.Errorf("a reset link from before still works: %v", err)
 		}
-		if _, err := h.SignIn(ctx, stranger(), ada, secret.Of(goodWord)); !errors.Is(err, errSignIn) {
+		if _, err := h.SignIn(ctx, stranger(), attempt(ada, goodWord)); !errors.Is(err, errSignIn) {
 			t.Errorf("the old password: %v", err)
 		}
 		h.signIn(ada, newWord)
@@ -225,7 +225,7 @@ func TestSignInDuringChange(t *testing.T) {
 			t.Fatal(err)
 		}
 	}}
-	if _, err := h.SignIn(ctx, stranger(), ada, secret.Of(goodWord)); !errors.Is(err, errSignIn) {
+	if _, err := h.SignIn(ctx, stranger(), attempt(ada, goodWord)); !errors.Is(err, errSignIn) {
 		t.Errorf("a session began with a password that had been changed: %v", err)
 	}
 }

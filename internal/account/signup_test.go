@@ -22,7 +22,7 @@ import (
 func TestSignUpConfirmSignIn(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
 		h.apply("Ada@Example.org", goodWord)
-		_, err := h.SignIn(ctx, stranger(), ada, secret.Of(goodWord))
+		_, err := h.SignIn(ctx, stranger(), attempt(ada, goodWord))
 		want(t, err, fault.Unauthenticated, "account.wrong")
 		token := h.link("Ada@example.org", PathConfirm)
 		pending, err := h.PeekConfirm(ctx, token, h.browser)

@@ -27,16 +27,18 @@ type row struct {
 	passwordAt  int64
 	idle        int64
 	absolute    int64
+
+	passwordShort bool // too short to stand alone
 }
 
-const columns = `account, home, state, staff, email, name, COALESCE(password, ''), created_at, confirmed_at, password_at, idle, absolute`
+const columns = `account, home, state, staff, email, name, COALESCE(password, ''), created_at, confirmed_at, password_at, idle, absolute, password_short`
 
 // scanner is a row of one or of many.
 type scanner interface{ Scan(dest ...any) error }
 
 func (r *row) scan(s scanner) error {
 	return s.Scan(&r.account, &r.home, &r.state, &r.staff, &r.email, &r.name, &r.password,
-		&r.createdAt, &r.confirmedAt, &r.passwordAt, &r.idle, &r.absolute)
+		&r.createdAt, &r.confirmedAt, &r.passwordAt, &r.idle, &r.absolute, &r.passwordShort)
 }
 
 // byID finds an account; no account is a zero row.
@@ -64,18 +66,19 @@ func byEmail(tx *store.Tx, indexes [][]byte) (row, error) {
 
 func insert(tx *store.Tx, r row, index []byte) error {
 	_, err := tx.Exec(`INSERT INTO account (account, home, state, staff, email, name, email_index, password,
-			created_at, confirmed_at, password_at, idle, absolute)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+			created_at, confirmed_at, password_at, idle, absolute, password_short)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
 		r.account, r.home, r.state, r.staff, r.email, r.name, index, r.password,
-		r.createdAt, r.confirmedAt, r.passwordAt, r.idle, r.absolute)
+		r.createdAt, r.confirmedAt, r.passwordAt, r.idle, r.absolute, r.passwordShort)
 	return err
 }
 
 // setPassword replaces a password hash, if it is still the one that was
-// compared. It reports whether it was.
-func setPassword(tx *store.Tx, account id.Account, old, replacement string, at time.Time) (bool, error) {
-	n, err := tx.Exec(`UPDATE account SET password = $1, password_at = $2 WHERE account = $3 AND password = $4 AND state = $5`,
-		replacement, store.Micros(at), account, old, Active)
+// compared, and notes whether the password is too short to stand alone. It
+// reports whether it did.
+func setPassword(tx *store.Tx, account id.Account, old, replacement string, short bool, at time.Time) (bool, error) {
+	n, err := tx.Exec(`UPDATE account SET password = $1, password_short = $2, password_at = $3 WHERE account = $4 AND password = $5 AND state = $6`,
+		replacement, short, store.Micros(at), account, old, Active)
 	return n == 1, err
 }
 

@@ -32,6 +32,7 @@ type (
 	Request    string // one request; also the reference that an error page shows, "req_"
 	Evidence   string // one piece of evidence of the trust page, "evi_"
 	Change     string // one entry of the change feed, "chg_"
+	Device     string // a browser in which an account has signed in, "dev_"
 )
 
 // Platform is the tenant that stands for the installation itself: events that
@@ -51,6 +52,7 @@ func (Job) prefix() string        { return "job" }
 func (Request) prefix() string    { return "req" }
 func (Evidence) prefix() string   { return "evi" }
 func (Change) prefix() string     { return "chg" }
+func (Device) prefix() string     { return "dev" }
 
 // Typed is any of the identifiers of this package.
 type Typed interface {

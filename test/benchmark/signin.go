@@ -13,6 +13,7 @@ import (
 	"golang.org/x/crypto/argon2"
 
 	"troth/internal/access"
+	"troth/internal/account"
 	"troth/internal/password"
 	"troth/internal/secret"
 )
@@ -38,7 +39,7 @@ func signIn(ctx context.Context, l *lab) error {
 	}
 	bare := func() { bareHash(cost.Params) }
 	err = l.signIns("sign-in, in process", bare, func() error {
-		_, err := c.accounts.SignIn(ctx, access.Nobody(from), email, secret.Of(phrase))
+		_, err := c.accounts.SignIn(ctx, access.Nobody(from), account.Attempt{Email: email, Password: secret.Of(phrase)})
 		return err
 	})
 	if err = errors.Join(err, l.beside(ctx, c, cost.Params), c.close()); err != nil {
@@ -106,7 +107,7 @@ func (l *lab) beside(ctx context.Context, c *chain, p password.Params) error {
 	var rest, bare []time.Duration
 	for i := range 150 {
 		began := time.Now()
-		if _, err := c.accounts.SignIn(ctx, access.Nobody(from), email, secret.Of(phrase)); err != nil {
+		if _, err := c.accounts.SignIn(ctx, access.Nobody(from), account.Attempt{Email: email, Password: secret.Of(phrase)}); err != nil {
 			return err
 		}
 		rest = append(rest, time.Since(began))

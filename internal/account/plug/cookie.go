@@ -17,7 +17,13 @@ const (
 	sessionCookie   = "__Host-troth"
 	admissionCookie = "__Host-troth-admission"
 	signUpCookie    = "__Host-troth-signup" // binds an application to the browser in which it was entered
+	pendingCookie   = "__Host-troth-signin" // binds a sign-in that goes on to the browser in which it began
+	deviceCookie    = "__Host-troth-device" // tells a browser in which somebody signed in before
 )
+
+// pendingLife is how long a sign-in waits for its next step; what counts is kept
+// with the sign-in.
+const pendingLife = 10 * time.Minute
 
 // admissionLife bounds how long the form of an admission may be open.
 const admissionLife = time.Hour
@@ -55,7 +61,7 @@ func changesNothing(r *http.Request) bool {
 	case "/-/signin", "/-/signout", "/-/switch":
 		return true
 	}
-	return false
+	return strings.HasPrefix(r.URL.Path, "/-/signin/")
 }
 
 // cookieValue finds a cookie by its name (RFC 6265, 5.4), without the copies
@@ -108,4 +114,15 @@ func admission(r *web.Request) secret.String {
 // signUpBrowser is what the browser has kept since it signed up, or nothing.
 func signUpBrowser(r *web.Request) secret.String {
 	return secret.Of(cookieValue(r.Header["Cookie"], signUpCookie))
+}
+
+// pendingSignIn is the sign-in that goes on in this browser, or nothing.
+func pendingSignIn(r *web.Request) secret.String {
+	return secret.Of(cookieValue(r.Header["Cookie"], pendingCookie))
+}
+
+// device is what the browser has kept since somebody signed in in it, or
+// nothing.
+func device(r *web.Request) secret.String {
+	return secret.Of(cookieValue(r.Header["Cookie"], deviceCookie))
 }

@@ -75,9 +75,11 @@ type door struct {
 	hashing password.Hashing
 	target  time.Duration
 	config  account.Config
+	factors []account.Factors
 	wrap    func(next http.Handler) http.Handler
 	authn   func(web.Authenticator) web.Authenticator
 
+	db       *store.DB
 	accounts *account.Accounts
 	part     part.Part
 	log      *audit.Log
@@ -108,6 +110,7 @@ func open(t testing.TB, change ...func(*door)) *door {
 		}
 	}
 	db := storetest.SQLite(t, audit.Migrations, access.Migrations, jobs.Migrations, mail.Migrations, account.Migrations)
+	d.db = db
 	dir := t.TempDir()
 	root, err := keys.CreateRoot(filepath.Join(dir, "root"))
 	must(err)
@@ -131,7 +134,7 @@ func open(t testing.TB, change ...func(*door)) *door {
 	t.Cleanup(d.server.Close)
 	options := account.Options{
 		DB: db, Keys: k, Log: d.log, Access: rights, Roles: founder{k}, Post: mailer, Founder: founder{k},
-		Config: d.config, Origin: d.server.URL, Now: d.clock.now, Logger: logger,
+		Config: d.config, Origin: d.server.URL, Now: d.clock.now, Logger: logger, Factors: d.factors,
 	}
 	d.accounts, err = account.Open(ctx, options) // calibrates
 	must(err)

@@ -77,6 +77,7 @@ func (p *plug) routes() []web.Route {
 	const (
 		get, post = http.MethodGet, http.MethodPost
 		stranger  = "people sign up and sign in here: nobody is known yet"
+		between   = "whoever began to sign in goes on here: the browser holds the token of it"
 		byLink    = "whoever holds the link may use it: it was mailed, or issued on the host"
 	)
 	token := map[string]string{"token": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}
@@ -91,6 +92,11 @@ func (p *plug) routes() []web.Route {
 
 		{Method: get, Path: "/-/signin", Public: stranger, Doc: "The form to sign in.", Handle: p.showSignIn},
 		{Method: post, Path: "/-/signin", Public: stranger, Doc: "Sign in.", Cost: hashing, Handle: p.signIn},
+		{Method: get, Path: pathCode, Public: between, Doc: "The form for a second factor.", Handle: p.showStep},
+		{Method: post, Path: pathCode, Public: between, Doc: "Answer with a second factor (kind, code), after the password was right.", Cost: hashing, Handle: p.answer},
+		{Method: post, Path: pathSendCode, Public: between, Doc: "Send the code of a second factor that is sent (kind).", Handle: p.sendCode},
+		{Method: get, Path: pathRenew, Public: between, Doc: "The form for another password, where signing in needs one.", Handle: p.showRenew},
+		{Method: post, Path: pathRenew, Public: between, Doc: "Set another password to sign in.", Cost: hashing, Handle: p.renew},
 		{Method: get, Path: "/-/signout", Public: "signing out needs no permission", Doc: "A button to sign out, for links of the application.", Handle: p.showSignOut},
 		{Method: post, Path: "/-/signout", Public: "signing out needs no permission", Doc: "Sign out.", Handle: p.signOut},
 

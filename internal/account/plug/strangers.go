@@ -105,7 +105,7 @@ func (p *plug) sentSignUp(r *web.Request) error {
 
 // confirmData is what the page of a confirmation link shows.
 type confirmData struct {
-	account.Pending
+	account.Proposal
 	Min int // characters of a password
 }
 
@@ -202,12 +202,13 @@ func (p *plug) showSignIn(r *web.Request) error {
 
 func (p *plug) signIn(r *web.Request) error {
 	d := p.signInData(r)
-	signed, err := p.accounts.SignIn(r.Context(), r.Subject, r.Value("email"), secret.Of(r.Value("password")))
+	o, err := p.accounts.SignIn(r.Context(), r.Subject, account.Attempt{
+		Email: r.Value("email"), Password: secret.Of(r.Value("password")), Device: device(r),
+	})
 	if err != nil {
 		return r.FormPage("account/signin", titleSignIn, d, err)
 	}
-	signIn(r, signed)
-	return r.See(d.next())
+	return proceed(r, o, d.next())
 }
 
 func (p *plug) showSignOut(r *web.Request) error {
