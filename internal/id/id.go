@@ -33,6 +33,7 @@ type (
 	Evidence   string // one piece of evidence of the trust page, "evi_"
 	Change     string // one entry of the change feed, "chg_"
 	Device     string // a browser in which an account has signed in, "dev_"
+	Passkey    string // a passkey of an account, "pky_"
 )
 
 // Platform is the tenant that stands for the installation itself: events that
@@ -53,6 +54,7 @@ func (Request) prefix() string    { return "req" }
 func (Evidence) prefix() string   { return "evi" }
 func (Change) prefix() string     { return "chg" }
 func (Device) prefix() string     { return "dev" }
+func (Passkey) prefix() string    { return "pky" }
 
 // Typed is any of the identifiers of this package.
 type Typed interface {
