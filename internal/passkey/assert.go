@@ -214,7 +214,12 @@ func (p *Passkeys) stopTx(ctx context.Context, tx *store.Tx, by access.Subject, 
 	if _, err := p.Log.AppendTx(tx, p.event(evStopped, by, r, nil)); err != nil {
 		return err
 	}
-	return p.changedTx(ctx, tx, by, r.account, text.New("A passkey was stopped, because there may be a copy of it"), true)
+	what := text.New("A passkey was stopped, because there may be a copy of it")
+	err := p.changedTx(ctx, tx, by, r.account, what, true)
+	if fault.KindOf(err) == fault.Conflict { // the account would need another password; its next sign-in asks for it
+		err = p.changedTx(ctx, tx, by, r.account, what, false)
+	}
+	return err
 }
 
 func (p *Passkeys) changedTx(ctx context.Context, tx *store.Tx, by access.Subject, account id.Account, what text.Text, removed bool) error {

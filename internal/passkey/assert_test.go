@@ -396,6 +396,20 @@ func TestFailuresAreErrors(t *testing.T) {
 	accepted(t, h.signIn(browser, answer), ada, "hwk", "user", "mfa")
 }
 
+// A passkey is stopped even where it could not be removed.
+func TestStoppingIsNotRefused(t *testing.T) {
+	h := sqlite(t)
+	ada, d := h.person("ada"), newDevice()
+	d.credential.Counter = 5
+	h.register(ada, d, "")
+	h.told.keeps = fault.New(fault.Conflict, "account.short_needs_factor", "Set a longer password first.")
+	browser, options := h.asked()
+	refused(t, h.signIn(browser, d.sign(t, options)), "passkey.stopped")
+	if n := len(h.told.said); n != 2 {
+		t.Errorf("the holder was told %q", h.told.said)
+	}
+}
+
 // Where account refuses what a change brings, nothing changes.
 func TestChangesThatAreRefused(t *testing.T) {
 	h := sqlite(t)

@@ -40,9 +40,13 @@ type told struct {
 	said    []string
 	removed int
 	fail    error
+	keeps   error // the refusal to let a factor go
 }
 
 func (c *told) FactorChangedTx(_ context.Context, _ *store.Tx, _ access.Subject, _ id.Account, what text.Text, removed bool) error {
+	if removed && c.keeps != nil {
+		return c.keeps
+	}
 	c.said = append(c.said, what.String())
 	if removed {
 		c.removed++
