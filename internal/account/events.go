@@ -20,6 +20,8 @@ const (
 	evChallenged   = "account.factor_asked"
 	evFactorUsed   = "account.factor_used"
 	evFactorFailed = "account.factor_failed"
+	evAgain        = "account.proven_again"
+	evAgainFailed  = "account.proving_failed"
 	evSignedOut    = "account.signed_out"
 	evPassword     = "account.password_changed"
 	evPasswordFail = "account.password_change_failed"
@@ -49,10 +51,12 @@ var Events = []audit.Type{
 	{Name: evLinkFailed, Sentence: "{actor} opened a link that is used up, expired or was never made", Outcome: audit.Failure},
 	{Name: evSignedIn, Sentence: "{actor} signed in from {ip}"},
 	{Name: evSignInFailed, Sentence: "{actor} tried to sign in from {ip}; it was refused: {reason}", Outcome: audit.Failure},
-	{Name: evSignInGoes, Sentence: "{actor} gave the right password from {ip}; what is still missing is the step {step}"},
-	{Name: evChallenged, Sentence: "{actor} asked at sign-in for a second factor of the kind {kind}"},
+	{Name: evSignInGoes, Sentence: "{actor} gave the right password from {ip}; the sign-in waits for the step {step}"},
+	{Name: evChallenged, Sentence: "{actor} asked for a second factor of the kind {kind}"},
 	{Name: evFactorUsed, Sentence: "{actor} gave a second factor of the kind {kind}"},
 	{Name: evFactorFailed, Sentence: "{actor} tried to sign in from {ip} with the right password and a wrong second factor of the kind {kind}", Outcome: audit.Failure},
+	{Name: evAgain, Sentence: "{actor} gave the password or a second factor again, before something sensitive"},
+	{Name: evAgainFailed, Sentence: "{actor} gave something wrong when asked again before something sensitive: {kind}", Outcome: audit.Failure},
 	{Name: evSignedOut, Sentence: "{actor} signed out"},
 	{Name: evPassword, Sentence: "{actor} changed the password; other sessions ended: {sessions}"},
 	{Name: evPasswordFail, Sentence: "{actor} tried to change the password and gave a wrong present one", Outcome: audit.Failure},

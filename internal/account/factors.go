@@ -60,6 +60,7 @@ type Answer struct {
 // The ways in which somebody signed in (RFC 8176, and two of our own).
 const (
 	amrPassword   = "pwd"
+	amrUser       = "user"       // the authenticator verified who holds it
 	amrMulti      = "mfa"        // a counting factor was used besides
 	amrEmail      = "email"      // our own: a mailed code, which is no second factor
 	amrRemembered = "remembered" // our own: a counting factor was used in this browser before

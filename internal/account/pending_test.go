@@ -23,6 +23,7 @@ type locks struct {
 	offers map[id.Account][]Offer
 	codes  map[string]bool
 	begun  []Question
+	user   bool // a passkey verifies its user
 }
 
 func newLocks() *locks {
@@ -54,6 +55,9 @@ func (l *locks) AnswerTx(_ context.Context, tx *store.Tx, q Question, with Answe
 		defer l.mu.Unlock()
 		delete(l.codes, code)
 	})
+	if q.Kind == "passkey" && l.user {
+		return []string{"hwk", "user"}, nil
+	}
 	return map[string][]string{"totp": {"otp"}, "recovery": {"otp"}, "passkey": {"swk"}, "email": {"email"}}[q.Kind], nil
 }
 

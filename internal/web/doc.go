@@ -14,6 +14,10 @@
 //     ([ReturnTo] lets nobody leave the site); any other request of a stranger is
 //     answered 401. A denied request is recorded before it is answered
 //     ([Deps].Refused), and refused with 503 if it cannot be.
+//   - A route that is sensitive (Route.Recent) asks who it is when that was
+//     proven more than 15 minutes ago: a page leads to /-/again and back, anything
+//     else is answered 401. A form that came too late was not obeyed, and the page
+//     says so.
 //   - Forms are application/x-www-form-urlencoded, JSON only where a route takes
 //     it, read once, at most 64 KiB unless the route says more; a field sent
 //     twice, invalid UTF-8 and control characters are refused. A parameter of

@@ -116,6 +116,9 @@ func (r *Request) serve() error {
 			return err
 		}
 	}
+	if r.stale() {
+		return r.askAgain()
+	}
 	if err := r.read(); err != nil {
 		return err
 	}

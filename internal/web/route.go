@@ -25,6 +25,7 @@ type Route struct {
 	JSON      bool              // a JSON body is taken too; otherwise forms only
 	Many      []string          // the fields that may be sent more than once
 	Redact    bool              // the path holds a token: logs show the pattern, and no Referer leaves the page
+	Recent    bool              // asks again who it is when that was proven more than 15 minutes ago; not with Public
 	Anonymous bool              // nobody is authenticated, as for health and assets; with Public only
 	Example   map[string]string // example path values, by wildcard, for the authorization matrix
 
@@ -94,6 +95,9 @@ func Check(routes []Route) error {
 		}
 		if r.Anonymous && r.Public == "" {
 			bad("authenticates nobody and yet is not public")
+		}
+		if r.Recent && r.Public != "" {
+			bad("is public and yet asks who it is")
 		}
 		if r.Handle == nil {
 			bad("has no handler")

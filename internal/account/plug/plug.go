@@ -97,6 +97,9 @@ func (p *plug) routes() []web.Route {
 		{Method: post, Path: pathSendCode, Public: between, Doc: "Send the code of a second factor that is sent (kind).", Handle: p.sendCode},
 		{Method: get, Path: pathRenew, Public: between, Doc: "The form for another password, where signing in needs one.", Handle: p.showRenew},
 		{Method: post, Path: pathRenew, Public: between, Doc: "Set another password to sign in.", Cost: hashing, Handle: p.renew},
+		{Method: get, Path: pathAgain, Needs: permOwn, Doc: "The form to prove again who one is, before something sensitive.", Handle: p.showAgain},
+		{Method: post, Path: pathAgain, Needs: permOwn, Doc: "Prove again who one is: password, and kind and code of a second factor.", Cost: hashing, Handle: p.again},
+		{Method: post, Path: pathSendAgain, Needs: permOwn, Doc: "Send the code of a second factor that is sent (kind), to prove again who one is.", Handle: p.sendAgain},
 		{Method: get, Path: "/-/signout", Public: "signing out needs no permission", Doc: "A button to sign out, for links of the application.", Handle: p.showSignOut},
 		{Method: post, Path: "/-/signout", Public: "signing out needs no permission", Doc: "Sign out.", Handle: p.signOut},
 
@@ -108,8 +111,8 @@ func (p *plug) routes() []web.Route {
 
 		{Method: get, Path: "/-/account/{$}", Needs: permOwn, Doc: "The own account.", Handle: p.home},
 		{Method: post, Path: "/-/account/{$}", Needs: permOwn, Doc: "Change the own name.", Handle: p.rename},
-		{Method: get, Path: "/-/account/password", Needs: permOwn, Doc: "The form to change the password.", Handle: p.showPassword},
-		{Method: post, Path: "/-/account/password", Needs: permOwn, Doc: "Change the password.", Cost: hashing, Handle: p.changePassword},
+		{Method: get, Path: "/-/account/password", Needs: permOwn, Recent: true, Doc: "The form to change the password.", Handle: p.showPassword},
+		{Method: post, Path: "/-/account/password", Needs: permOwn, Recent: true, Doc: "Change the password.", Cost: hashing, Handle: p.changePassword},
 		{Method: get, Path: "/-/account/sessions", Needs: permOwn, Doc: "The own sessions, also as JSON.", Handle: p.sessions},
 		{Method: post, Path: "/-/account/sessions", Needs: permOwn, Doc: "End one session (session=ID) or all others (session=others).", Handle: p.endSession},
 		{Method: post, Path: "/-/switch", Needs: permOwn, Doc: "Make another tenant the session's current one (tenant=ID).", Handle: p.switchTenant},

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"troth/internal/account"
 	"troth/internal/id"
@@ -205,5 +206,54 @@ func TestRenewPages(t *testing.T) {
 	}
 	if p, err = v.Post(ctx, pathRenew, "password", word); err != nil || p.Status != http.StatusSeeOther || v.Cookie(sessionCookie) == "" {
 		t.Errorf("a longer one: %d, %v", p.Status, err)
+	}
+}
+
+// What is sensitive asks again after a while, and a form that came too late did
+// nothing.
+func TestAgainPages(t *testing.T) {
+	d, k, c := withKeypad(t)
+	k.on = nil
+	v := d.visitor()
+	if p, err := v.SignIn(ctx, c.Address, c.Password); err != nil || p.Status != http.StatusSeeOther {
+		t.Fatal(err)
+	}
+	const path = "/-/account/password"
+	if p, err := v.Get(ctx, path); err != nil || p.Status != http.StatusOK {
+		t.Fatalf("soon after signing in: %d, %v", p.Status, err)
+	}
+	_ = d.clock.pass(ctx, 16*time.Minute)
+	p, err := v.Get(ctx, path)
+	if err != nil || p.Header.Get("Location") != "/-/again?return_to=%2F-%2Faccount%2Fpassword" {
+		t.Fatalf("later: %d %s, %v", p.Status, p.Header.Get("Location"), err)
+	}
+	if p, err = v.GetJSON(ctx, path); err != nil || p.Status != http.StatusUnauthorized || !strings.Contains(p.Body, "web.recent") {
+		t.Errorf("a program: %d, %v", p.Status, err)
+	}
+	p, err = v.Post(ctx, path, "current", c.Password.Reveal(), "password", "quite another pass phrase")
+	if err != nil || p.Status != http.StatusSeeOther || !strings.Contains(p.Header.Get("Location"), "undone=1") {
+		t.Fatalf("a form: %d %s, %v", p.Status, p.Header.Get("Location"), err)
+	}
+	if p, err = v.Follow(ctx, p); err != nil || !strings.Contains(p.Body, "was not done yet") {
+		t.Errorf("the page does not say that nothing was done: %v", err)
+	}
+	if p, err = v.Post(ctx, pathAgain, "password", word+" wrong", "return_to", path); err != nil || p.Status != http.StatusUnauthorized {
+		t.Errorf("a wrong password: %d, %v", p.Status, err)
+	}
+	old := v.Cookie(sessionCookie)
+	k.on = []account.Offer{{Kind: "totp", Counts: true}, {Kind: "sms", Label: "•••• 17", Counts: true, Sends: true}}
+	if p, err = v.Get(ctx, pathAgain+"?with=sms&return_to="+path); err != nil || !strings.Contains(p.Body, "•••• 17") {
+		t.Errorf("the page of another kind: %v", err)
+	}
+	p, err = v.Post(ctx, pathSendAgain, "kind", "sms", "return_to", path, "undone", "1")
+	if err != nil || k.sent != 1 || !strings.Contains(p.Header.Get("Location"), "sent=1") {
+		t.Errorf("sending a code: %d %s, %v", p.Status, p.Header.Get("Location"), err)
+	}
+	p, err = v.Post(ctx, pathAgain, "password", c.Password.Reveal(), "kind", "sms", "code", "123456", "return_to", path, "undone", "1")
+	if err != nil || p.Header.Get("Location") != path || v.Cookie(sessionCookie) == old {
+		t.Fatalf("the right password and code: %d, %v", p.Status, err)
+	}
+	if p, err = v.Get(ctx, path); err != nil || p.Status != http.StatusOK || !strings.Contains(p.Body, "send it again now") {
+		t.Errorf("back at the form: %d, %v", p.Status, err)
 	}
 }

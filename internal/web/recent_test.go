@@ -1,0 +1,66 @@
+package web
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+	"time"
+
+	"troth/internal/access"
+)
+
+// proven is a person who proved who it is a while ago.
+type proven struct{ at time.Time }
+
+func (p proven) Authenticate(*http.Request) (access.Subject, error) {
+	s := member()
+	s.AuthAt = p.at
+	return s, nil
+}
+
+// What is sensitive asks again after a quarter of an hour, and does nothing
+// before that was answered.
+func TestRecent(t *testing.T) {
+	from := func(r *http.Request, referer string) *http.Request {
+		r.Header.Set("Referer", referer)
+		return r
+	}
+	asJSON := httptest.NewRequest("GET", "/-/x", nil)
+	asJSON.Header.Set("Accept", "application/json")
+	for name, c := range map[string]struct {
+		ago    time.Duration
+		r      *http.Request
+		status int
+		to     string // where it leads back to; undone for a form
+		undone bool
+	}{
+		"just now":            {ago: 0, r: get("/-/x"), status: 204},
+		"at the end":          {ago: RecentFor, r: get("/-/x"), status: 204},
+		"a page":              {ago: RecentFor + 1, r: get("/-/x?a=b"), status: 303, to: "/-/x?a=b"},
+		"a form":              {ago: time.Hour, r: from(post("/-/x", "a=b"), "http://example.com/-/the/form?q=1"), status: 303, to: "/-/the/form?q=1", undone: true},
+		"a form from nowhere": {ago: time.Hour, r: post("/-/x", "a=b"), status: 303, to: "/-/account/", undone: true},
+		"a form that lies":    {ago: time.Hour, r: from(post("/-/x", "a=b"), "https://evil.example/-/x"), status: 303, to: "/-/account/", undone: true},
+		"a program":           {ago: time.Hour, r: asJSON, status: 401},
+	} {
+		t.Run(name, func(t *testing.T) {
+			done, deps := false, frame(t)
+			deps.Authenticators = []Authenticator{proven{deps.Now().Add(-c.ago)}}
+			route := Route{Public: "the test asks for no permission", Recent: true, Handle: func(r *Request) error { done = true; return r.NoContent() }}
+			w, _ := call(t, route, deps, c.r)
+			if w.Code != c.status || done != (c.status == 204) {
+				t.Fatalf("answered %d, done: %v", w.Code, done)
+			}
+			if c.status == 401 && problemOf(t, w).Code != "web.recent" {
+				t.Errorf("the problem is %s", w.Body)
+			}
+			if c.to == "" {
+				return
+			}
+			u, err := url.Parse(w.Header().Get("Location"))
+			if err != nil || u.Path != "/-/again" || u.Query().Get("return_to") != c.to || u.Query().Has("undone") != c.undone {
+				t.Errorf("leads to %s, %v", u, err)
+			}
+		})
+	}
+}
