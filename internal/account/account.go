@@ -27,7 +27,7 @@ var migrations embed.FS
 var Migrations fs.FS = migrations
 
 // Tables are the tables of this package.
-var Tables = []string{"account", "account_link", "account_mail", "account_cost", "account_device", "account_pending", "session"}
+var Tables = []string{"account", "account_link", "account_mail", "account_cost", "account_device", "account_pending", "account_address", "account_past", "account_recovery", "session"}
 
 // Founder makes the personal tenant of a new account. Package tenant fills it.
 type Founder interface {
@@ -75,6 +75,7 @@ type Options struct {
 
 	Factors  []Factors // the kinds of second factors
 	Policies Policies  // nil: nobody asks for more
+	CoOwners CoOwners  // nil: nobody owns organisations
 
 	Config  Config
 	Origin  string           // "https://example.org", for links in mails
@@ -144,6 +145,8 @@ type Staff string
 const (
 	StaffNone  Staff = ""
 	StaffOwner Staff = "owner" // the platform owner
+
+	StaffSupport Staff = "support" // helps people
 )
 
 // State says what became of an account.
@@ -151,9 +154,11 @@ type State string
 
 // The states.
 const (
-	Active     State = "active"
-	destroying State = "destroying" // the row is wiped, the keys may not be yet
-	Destroyed  State = "destroyed"
+	Active      State = "active"
+	Deactivated State = "deactivated" // by its holder, who comes back by signing in
+	Suspended   State = "suspended"   // by the operator, who alone brings it back
+	destroying  State = "destroying"  // the row is wiped, the keys may not be yet
+	Destroyed   State = "destroyed"
 )
 
 // Account is what is known about an account. Of a destroyed one, only the
@@ -183,6 +188,7 @@ const permOwn access.Permission = "account.own"
 // does on the host asks for the system subject, which no page can become.
 var Permissions = []access.Grant{
 	{Permission: permOwn, Doc: "manage your own account: name, password and sessions", Self: true},
+	{Permission: permRecover, Doc: "help people recover their accounts, together with another member of staff", Staff: true},
 }
 
 // onHost is nil for the operator on the host.

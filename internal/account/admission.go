@@ -23,6 +23,11 @@ const (
 	PathConfirm   = "/-/confirm/"
 	PathReset     = "/-/reset/"
 	PathAdmission = "/-/admission/"
+
+	PathRecover = "/-/recover/" // asks for a recovery, or finishes it
+	PathKeep    = "/-/keep/"    // stops a recovery
+	PathAddress = "/-/address/" // agrees to a change of address, or stops it
+	PathUndo    = "/-/undo/"    // takes a change of address back
 )
 
 // URL is the address of a link: the path and the token after the origin.
@@ -183,7 +188,7 @@ func (a *Accounts) Recover(ctx context.Context, by access.Subject, account id.Ac
 		if err != nil {
 			return err
 		}
-		if err := a.Post.SendTx(tx, a.recoveryLetter(v)); err != nil {
+		if err := a.tellTx(ctx, tx, r.person, v.Email, a.recoveryLetter); err != nil {
 			return err
 		}
 		_, err = a.Log.AppendTx(tx, a.event(evRecovery, by, r.person, counted(n)))

@@ -30,6 +30,10 @@ const (
 const (
 	forSignUp = "sign-up"
 	forReset  = "reset"
+
+	forRecovery   = "recovery"
+	forAddress    = "address"     // what is asked about a new address
+	forOwnAddress = "own_address" // what one account asks
 )
 
 // sendSome stores a link and sends its letter, unless the bounds are reached. A

@@ -61,7 +61,7 @@ func (a *Accounts) replace(ctx context.Context, by access.Subject, r row, v Acco
 		} else if !ok {
 			return errWrongPresent // it was changed meanwhile
 		}
-		ended, err := a.passwordChangedTx(tx, v)
+		ended, err := a.passwordChangedTx(ctx, tx, v)
 		if err != nil {
 			return err
 		}
@@ -117,7 +117,7 @@ func (a *Accounts) AskReset(ctx context.Context, by access.Subject, email string
 			return err
 		}
 		letter, name := a.resetLetter(holder, r.person, token), evResetAsked
-		if r.state != Active || r.confirmedAt == 0 {
+		if !r.state.returns() || r.confirmedAt == 0 {
 			l.kind, letter.To, name = linkNone, "", evResetUnknown
 		}
 		if err := a.sendSome(tx, forReset, network, l, letter); err != nil {
@@ -151,7 +151,10 @@ func (a *Accounts) Reset(ctx context.Context, by access.Subject, token, chosen s
 	if err != nil {
 		return a.linkFailed(ctx, by, err)
 	}
-	r, v, err := a.find(ctx, l.account)
+	r, v, err := a.findKept(ctx, l.account)
+	if err == nil && !r.state.returns() {
+		err = errGone
+	}
 	if err != nil {
 		return err
 	}
@@ -169,11 +172,11 @@ func (a *Accounts) Reset(ctx context.Context, by access.Subject, token, chosen s
 			return orGone(err)
 		}
 		n, err := tx.Exec(`UPDATE account SET password = $1, password_short = FALSE, password_at = $2 WHERE account = $3 AND state = $4`,
-			phc, store.Micros(now), r.account, Active)
+			phc, store.Micros(now), r.account, r.state)
 		if err != nil || n == 0 {
 			return orGone(err)
 		}
-		ended, err := a.passwordChangedTx(tx, v)
+		ended, err := a.passwordChangedTx(ctx, tx, v)
 		if err != nil {
 			return err
 		}
@@ -232,11 +235,11 @@ func (a *Accounts) Own(ctx context.Context, by access.Subject) (Account, error) 
 // whether that may be known. No account, and a destroyed one, is
 // fault.NotFound.
 func (a *Accounts) Get(ctx context.Context, account id.Account) (Account, error) {
-	_, v, err := a.find(ctx, account)
+	_, v, err := a.findKept(ctx, account)
 	return v, err
 }
 
-// Profiles are those of the accounts that exist and are not destroyed, for
+// Profiles are those of the accounts that exist and are not destroyed, those that rest too, for
 // lists of people: at most [maxProfiles] at once, read in one transaction.
 func (a *Accounts) Profiles(ctx context.Context, accounts []id.Account) (map[id.Account]Account, error) {
 	if len(accounts) > maxProfiles {
@@ -250,7 +253,7 @@ func (a *Accounts) Profiles(ctx context.Context, accounts []id.Account) (map[id.
 			if err != nil {
 				return err
 			}
-			if r.state == Active {
+			if r.state.kept() {
 				rows = append(rows, r)
 			}
 		}
@@ -272,6 +275,15 @@ const maxProfiles = 200
 
 // find reads an account that is active, and opens it.
 func (a *Accounts) find(ctx context.Context, account id.Account) (row, Account, error) {
+	r, v, err := a.findKept(ctx, account)
+	if err == nil && r.state != Active {
+		return row{}, Account{}, errUnknown
+	}
+	return r, v, err
+}
+
+// findKept reads an account that is active or rests, and opens it.
+func (a *Accounts) findKept(ctx context.Context, account id.Account) (row, Account, error) {
 	var r row
 	err := a.DB.Read(ctx, func(tx *store.Tx) (err error) {
 		r, err = byID(tx, account)
@@ -280,7 +292,7 @@ func (a *Accounts) find(ctx context.Context, account id.Account) (row, Account, 
 	if err != nil {
 		return row{}, Account{}, fmt.Errorf("reading an account: %w", err)
 	}
-	if r.state != Active {
+	if !r.state.kept() {
 		return row{}, Account{}, errUnknown
 	}
 	v, err := a.view(ctx, r)

@@ -15,36 +15,47 @@ import (
 
 // change is a change of what an account proves itself with.
 type change struct {
-	letter mail.Message // what the holder is told
-	ends   bool         // sessions end
-	keep   id.Session   // but this one
+	letter func(to string, about person) mail.Message // what the holder is told
+	ends   bool                                       // sessions end
+	keep   id.Session                                 // but this one
 }
 
 // changedTx is what every change of credentials brings, in its transaction:
 // links that set a password and sign-ins that wait are void, browsers stand in
 // for no second factor any more, sessions end where that is asked (OWASP ASVS
-// 5.0, 7.4.3), and the holder is told.
-func (a *Accounts) changedTx(tx *store.Tx, account id.Account, c change) (sessions int64, err error) {
-	if err := dropLinks(tx, account, linkReset, linkRecover); err != nil {
+// 5.0, 7.4.3), and the holder is told at every address of the account (6.3.7).
+func (a *Accounts) changedTx(ctx context.Context, tx *store.Tx, v Account, c change) (sessions int64, err error) {
+	if err := dropLinks(tx, v.ID, linkReset, linkRecover); err != nil {
 		return 0, err
 	}
-	if _, err := tx.Exec(`DELETE FROM account_pending WHERE account = $1`, account); err != nil {
-		return 0, err
-	}
-	if err := forgetDevicesTx(tx, account); err != nil {
+	if err := startAnewTx(tx, v.ID); err != nil {
 		return 0, err
 	}
 	if c.ends {
-		if sessions, err = endSessions(tx, `account = $1 AND session <> $2`, account, c.keep); err != nil {
+		if sessions, err = endSessions(tx, `account = $1 AND session <> $2`, v.ID, c.keep); err != nil {
 			return 0, err
 		}
 	}
-	return sessions, a.Post.SendTx(tx, c.letter)
+	return sessions, a.tellTx(ctx, tx, person{v.ID, v.Home}, v.Email, c.letter)
 }
 
-// passwordChangedTx is what every new password brings: all sessions end.
-func (a *Accounts) passwordChangedTx(tx *store.Tx, v Account) (sessions int64, err error) {
-	return a.changedTx(tx, v.ID, change{letter: a.changedLetter(v), ends: true})
+// startAnewTx voids what was proven about an account: sign-ins that wait, and
+// browsers that stand in for a second factor.
+func startAnewTx(tx *store.Tx, account id.Account) error {
+	if _, err := tx.Exec(`DELETE FROM account_pending WHERE account = $1`, account); err != nil {
+		return err
+	}
+	return forgetDevicesTx(tx, account)
+}
+
+// passwordChangedTx is what every new password brings: all sessions end, and a
+// change of address that waits. Whoever began it may be the reason for the
+// new password.
+func (a *Accounts) passwordChangedTx(ctx context.Context, tx *store.Tx, v Account) (sessions int64, err error) {
+	if err := endAddressTx(tx, v.ID); err != nil {
+		return 0, err
+	}
+	return a.changedTx(ctx, tx, v, change{letter: a.changedLetter, ends: true})
 }
 
 var errShortNeedsFactor = fault.New(fault.Conflict, "account.short_needs_factor",
@@ -73,11 +84,11 @@ func (a *Accounts) FactorChangedTx(ctx context.Context, tx *store.Tx, by access.
 			return errShortNeedsFactor
 		}
 	}
-	c := change{letter: a.factorLetter(v, what), ends: removed}
+	c := change{letter: a.factorLetter(what), ends: removed}
 	if by.Account == account {
 		c.keep = by.Session
 	}
-	if _, err := a.changedTx(tx, account, c); err != nil {
+	if _, err := a.changedTx(ctx, tx, v, c); err != nil {
 		return fmt.Errorf("noting that a second factor changed: %w", err)
 	}
 	return nil

@@ -34,6 +34,9 @@ type Passwords struct {
 	PasswordWait   config.Duration `toml:"password_wait" doc:"How long a sign-in waits for its turn before it is told to come back later."`
 	ConfirmLife    config.Duration `toml:"confirm_life" doc:"How long the mailed link lives that confirms an address."`
 	ResetLife      config.Duration `toml:"reset_life" doc:"How long the mailed link lives that resets a password."`
+
+	RecoveryDelay     config.Duration `toml:"recovery_delay" doc:"How long the recovery of an account waits that lost its second factor, while its holder is told and can stop it; and how long a change of address waits for an old mailbox that is out of reach."`
+	StaffRecoveryWait config.Duration `toml:"staff_recovery_wait" doc:"How long a recovery waits that two members of staff agreed to."`
 }
 
 // Lifetimes is the section [session].
@@ -51,6 +54,7 @@ func Defaults() Config {
 		Passwords: Passwords{
 			PasswordTarget: config.Duration(250 * time.Millisecond), PasswordMemory: 256, PasswordWait: config.Duration(5 * time.Second),
 			ConfirmLife: config.Duration(24 * time.Hour), ResetLife: config.Duration(time.Hour),
+			RecoveryDelay: config.Duration(72 * time.Hour), StaffRecoveryWait: config.Duration(24 * time.Hour),
 		},
 		Lifetimes: Lifetimes{Idle: config.Duration(12 * time.Hour), Absolute: config.Duration(maxAbsolute), Remember: config.Duration(30 * 24 * time.Hour)},
 	}
@@ -92,6 +96,8 @@ func (p *Passwords) check() error {
 		within("account.password_wait", p.PasswordWait, time.Second, time.Minute),
 		within("account.confirm_life", p.ConfirmLife, time.Minute, 7*24*time.Hour),
 		within("account.reset_life", p.ResetLife, time.Minute, 24*time.Hour),
+		within("account.recovery_delay", p.RecoveryDelay, 24*time.Hour, 14*24*time.Hour),
+		within("account.staff_recovery_wait", p.StaffRecoveryWait, time.Hour, 14*24*time.Hour),
 	} {
 		if err != nil {
 			return err

@@ -34,7 +34,7 @@ func (a *Accounts) Destroy(ctx context.Context, by access.Subject, account id.Ac
 	if err := onHost(by); err != nil {
 		return Destruction{}, err
 	}
-	r, _, err := a.find(ctx, account)
+	r, _, err := a.findKept(ctx, account)
 	if err != nil {
 		return Destruction{}, err
 	}
@@ -90,9 +90,18 @@ func (a *Accounts) wipe(ctx context.Context, tx *store.Tx, r row) (sessions int6
 		}
 	}
 	n, err := tx.Exec(`UPDATE account SET state = $1, staff = '', email = NULL, name = NULL, email_index = NULL, password = NULL
-		WHERE account = $2 AND state = $3`, destroying, r.account, Active)
+		WHERE account = $2 AND state = $3`, destroying, r.account, r.state)
 	if err != nil || n == 0 {
 		return 0, orUnknown(err)
+	}
+	if err := endWaitingTx(tx, r.account); err != nil {
+		return 0, err
+	}
+	if err := forgetPastTx(tx, r.account); err != nil {
+		return 0, err
+	}
+	if err := a.forgetFactorsTx(tx, r.account); err != nil {
+		return 0, err
 	}
 	for _, query := range []string{
 		`DELETE FROM account_link WHERE account = $1`, `DELETE FROM account_pending WHERE account = $1`, `DELETE FROM account_device WHERE account = $1`,

@@ -39,6 +39,27 @@ const (
 	evRecovery     = "account.recovery_issued"
 	evDestroyed    = "account.destroyed"
 	evCalibrated   = "account.cost_calibrated"
+
+	evAddressAsked     = "account.address_asked"
+	evAddressAgreed    = "account.address_agreed"
+	evAddressStopped   = "account.address_stopped"
+	evAddressChanged   = "account.address_changed"
+	evAddressUndone    = "account.address_undone"
+	evRecoveryLink     = "account.recovery_link_asked"
+	evRecoveryUnknown  = "account.recovery_unknown"
+	evRecoveryAsked    = "account.recovery_asked"
+	evRecoveryStopped  = "account.recovery_stopped"
+	evRecoveryReady    = "account.recovery_ready"
+	evRecovered        = "account.recovered"
+	evRecoveryOpened   = "account.recovery_opened"
+	evRecoveryApproved = "account.recovery_approved"
+	evRecoveryRefused  = "account.recovery_refused"
+	evDeactivated      = "account.deactivated"
+	evReactivated      = "account.reactivated"
+	evSuspended        = "account.suspended"
+	evUnsuspended      = "account.unsuspended"
+	evStaffAdded       = "account.staff_added"
+	evStaffRemoved     = "account.staff_removed"
 )
 
 // Events are the types of events that this package writes.
@@ -73,6 +94,26 @@ var Events = []audit.Type{
 	{Name: evAdmission, Sentence: "{actor} issued a link with which one person signs up as {as}"},
 	{Name: evRecovery, Sentence: "{actor} issued a recovery link; sessions ended: {sessions}"},
 	{Name: evDestroyed, Sentence: "{actor} destroyed the account; sessions ended: {sessions}"},
+	{Name: evAddressAsked, Sentence: "{actor} asked to change the e-mail address"},
+	{Name: evAddressAgreed, Sentence: "{actor} agreed to the change of the e-mail address, from the {mailbox} mailbox"},
+	{Name: evAddressStopped, Sentence: "{actor} stopped the change of the e-mail address, from the {mailbox}"},
+	{Name: evAddressChanged, Sentence: "{actor} changed the e-mail address ({how}); sessions ended: {sessions}"},
+	{Name: evAddressUndone, Sentence: "{actor} undid the change of the e-mail address from the old mailbox; sessions ended: {sessions}"},
+	{Name: evRecoveryLink, Sentence: "{actor} asked for a link to recover the account"},
+	{Name: evRecoveryUnknown, Sentence: "{actor} asked for a link to recover an account that does not exist", Outcome: audit.Failure},
+	{Name: evRecoveryAsked, Sentence: "{actor} asked to recover the account without its second factor; it waits until {until}"},
+	{Name: evRecoveryStopped, Sentence: "{actor} stopped the recovery of the account, by {how}"},
+	{Name: evRecoveryReady, Sentence: "{actor} mailed the link that finishes the recovery, after the waiting time"},
+	{Name: evRecovered, Sentence: "{actor} recovered the account: second factors removed, a new password set; sessions ended: {sessions}"},
+	{Name: evRecoveryOpened, Sentence: "{actor} opened a recovery of the account: {reason}"},
+	{Name: evRecoveryApproved, Sentence: "{actor} approved the recovery of the account; it waits until {until}"},
+	{Name: evRecoveryRefused, Sentence: "{actor} refused the recovery of the account"},
+	{Name: evDeactivated, Sentence: "{actor} deactivated the account; sessions ended: {sessions}"},
+	{Name: evReactivated, Sentence: "{actor} reactivated the account by signing in"},
+	{Name: evSuspended, Sentence: "{actor} suspended the account: {reason}; sessions ended: {sessions}"},
+	{Name: evUnsuspended, Sentence: "{actor} made the account active again: {reason}"},
+	{Name: evStaffAdded, Sentence: "{actor} made this account staff for support; sessions ended: {sessions}"},
+	{Name: evStaffRemoved, Sentence: "{actor} ended the work of this account as staff; sessions ended: {sessions}"},
 	{Name: evCalibrated, Sentence: "{actor} calibrated the cost of password hashes: {cost} takes {took}, aimed at {aim}"},
 }
 

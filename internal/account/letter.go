@@ -73,8 +73,8 @@ func (a *Accounts) resetLetter(to string, about person, token secret.String) mai
 	)
 }
 
-func (a *Accounts) changedLetter(v Account) mail.Message {
-	return a.letter("account.changed", v.Email, person{v.ID, v.Home},
+func (a *Accounts) changedLetter(to string, about person) mail.Message {
+	return a.letter("account.changed", to, about,
 		text.New("Your password was changed"),
 		text.New("The password of your account at %s was changed, and every other session was ended.", a.Origin),
 		notYou,
@@ -82,18 +82,20 @@ func (a *Accounts) changedLetter(v Account) mail.Message {
 	)
 }
 
-func (a *Accounts) factorLetter(v Account, what text.Text) mail.Message {
-	return a.letter("account.factor_changed", v.Email, person{v.ID, v.Home},
-		text.New("How you sign in was changed"),
-		what,
-		text.New("It is about your account at %s. Browsers that were remembered ask for a second factor again.", a.Origin),
-		notYou,
-		line(a.Origin+"/-/reset"),
-	)
+func (a *Accounts) factorLetter(what text.Text) func(to string, about person) mail.Message {
+	return func(to string, about person) mail.Message {
+		return a.letter("account.factor_changed", to, about,
+			text.New("How you sign in was changed"),
+			what,
+			text.New("It is about your account at %s. Browsers that were remembered ask for a second factor again.", a.Origin),
+			notYou,
+			line(a.Origin+"/-/reset"),
+		)
+	}
 }
 
-func (a *Accounts) recoveryLetter(v Account) mail.Message {
-	return a.letter("account.recovery", v.Email, person{v.ID, v.Home},
+func (a *Accounts) recoveryLetter(to string, about person) mail.Message {
+	return a.letter("account.recovery", to, about,
 		text.New("A recovery link for your account was issued"),
 		text.New("The operator of %s issued a link with which a new password can be set for your account, and ended all of its sessions.", a.Origin),
 		text.New("If you did not ask for it, tell whoever runs this service at once."),

@@ -83,7 +83,7 @@ func (a *Accounts) pendingTx(tx *store.Tx, digest secret.Digest) (ongoing, row, 
 	}
 	copy(o.device[:], device)
 	r, err := byID(tx, o.account)
-	if err == nil && (r.state != Active || r.passwordAt != o.passwordAt) {
+	if err == nil && (!r.state.returns() || r.passwordAt != o.passwordAt) {
 		err = errStale
 	}
 	return o, r, err
@@ -130,6 +130,8 @@ func (a *Accounts) needsTx(ctx context.Context, tx *store.Tx, r row, o ongoing) 
 		n.step = StepFactor
 	case n.renew != RenewNot:
 		n.step = StepPassword
+	case r.state == Deactivated:
+		n.step = StepReactivate
 	}
 	return n, nil
 }

@@ -36,6 +36,13 @@ func (l *locks) OffersTx(_ context.Context, _ *store.Tx, account id.Account) ([]
 	return slices.Clone(l.offers[account]), nil
 }
 
+func (l *locks) ForgetTx(_ *store.Tx, account id.Account) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.offers, account)
+	return nil
+}
+
 func (l *locks) BeginTx(_ context.Context, _ *store.Tx, q Question) ([]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

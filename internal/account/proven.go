@@ -36,7 +36,7 @@ func (a *Accounts) SignInProven(ctx context.Context, by access.Subject, p Proof)
 	if err != nil {
 		return Outcome{}, fmt.Errorf("reading an account: %w", err)
 	}
-	if r.state != Active {
+	if !r.state.returns() {
 		return Outcome{}, a.refused(ctx, a.signInFailed(by, r.person), errSignIn)
 	}
 	first := proof{amr: plus("", append(p.AMR, amrMulti)...)}

@@ -66,7 +66,7 @@ func (a *Accounts) renewTx(ctx context.Context, tx *store.Tx, by access.Subject,
 	if err != nil {
 		return Outcome{}, err
 	}
-	ended, err := a.passwordChangedTx(tx, v)
+	ended, err := a.passwordChangedTx(ctx, tx, v)
 	if err != nil {
 		return Outcome{}, err
 	}

@@ -48,6 +48,30 @@ var Retention = []retention.Rule{
 		},
 	},
 	{
+		Table: "account_address", Every: 15 * time.Minute,
+		Keep: "Until the change of address is done, stopped or expired: a day, or a day after the waiting time where the old mailbox is out of reach.",
+		Sweep: func(_ context.Context, tx *store.Tx, now time.Time) (int64, error) {
+			return tx.Exec(`DELETE FROM account_address WHERE account IN
+				(SELECT account FROM account_address WHERE expires_at <= $1 LIMIT $2)`, store.Micros(now), sweepLimit)
+		},
+	},
+	{
+		Table: "account_past", Every: 15 * time.Minute,
+		Keep: "For a week: the address that an account had before, sealed, which is told what happens to the account and can undo the change.",
+		Sweep: func(_ context.Context, tx *store.Tx, now time.Time) (int64, error) {
+			return tx.Exec(`DELETE FROM account_past WHERE email_index IN
+				(SELECT email_index FROM account_past WHERE expires_at <= $1 LIMIT $2) AND expires_at <= $3`, store.Micros(now), sweepLimit, store.Micros(now))
+		},
+	},
+	{
+		Table: "account_recovery", Every: 15 * time.Minute,
+		Keep: "Until the recovery is finished or stopped, three days where nobody approves it, and a week after its time at the latest; what happened stays in the log.",
+		Sweep: func(_ context.Context, tx *store.Tx, now time.Time) (int64, error) {
+			return tx.Exec(`DELETE FROM account_recovery WHERE recovery IN
+				(SELECT recovery FROM account_recovery WHERE expires_at <= $1 LIMIT $2)`, store.Micros(now), sweepLimit)
+		},
+	},
+	{
 		Table: "session", Every: 15 * time.Minute,
 		Keep: "Until the session ends: when its holder or a new password ends it, when it is left idle, and after 30 days at the latest.",
 		Sweep: func(_ context.Context, tx *store.Tx, now time.Time) (int64, error) {

@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"troth/internal/access"
@@ -92,7 +93,7 @@ type proof struct {
 func (a *Accounts) compare(ctx context.Context, r row, typed secret.String) (password.Verdict, secret.String, error) {
 	p, ok := password.Normalise(typed)
 	stored := r.password
-	if !ok || r.state != Active {
+	if !ok || !r.state.returns() {
 		stored = "" // no password that was ever set looks so
 	}
 	verdict, err := a.Hashing.Verify(ctx, stored, p)
@@ -118,7 +119,7 @@ func (a *Accounts) begin(ctx context.Context, by access.Subject, r row, b browse
 		if err != nil {
 			return err
 		}
-		if present.state != Active || present.password != r.password {
+		if !present.state.returns() || present.password != r.password {
 			return errSignIn // it was changed meanwhile
 		}
 		if p.upgraded != "" {
@@ -194,6 +195,11 @@ func (a *Accounts) advanceTx(ctx context.Context, tx *store.Tx, by access.Subjec
 	}
 	if _, _, err := a.meetTx(ctx, tx, by, r, o.device, 0); err != nil {
 		return Outcome{}, err
+	}
+	if has(strings.Fields(o.amr), amrMulti) { // whoever has a factor has lost nothing
+		if _, err := a.stopRecoveryTx(ctx, tx, by, r, "signing in with a second factor"); err != nil {
+			return Outcome{}, err
+		}
 	}
 	return Outcome{Signed: signed}, a.beginTx(tx, by, r.person, s)
 }

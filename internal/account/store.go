@@ -77,8 +77,8 @@ func insert(tx *store.Tx, r row, index []byte) error {
 // compared, and notes whether the password is too short to stand alone. It
 // reports whether it did.
 func setPassword(tx *store.Tx, account id.Account, old, replacement string, short bool, at time.Time) (bool, error) {
-	n, err := tx.Exec(`UPDATE account SET password = $1, password_short = $2, password_at = $3 WHERE account = $4 AND password = $5 AND state = $6`,
-		replacement, short, store.Micros(at), account, old, Active)
+	n, err := tx.Exec(`UPDATE account SET password = $1, password_short = $2, password_at = $3 WHERE account = $4 AND password = $5 AND state <> $6`,
+		replacement, short, store.Micros(at), account, old, Suspended)
 	return n == 1, err
 }
 
@@ -163,7 +163,14 @@ const (
 	linkRecover = "recover" // the same, issued on the host
 	linkOwner   = "owner"   // signs up the platform owner
 	linkAdmit   = "admit"   // signs up one person, whatever the mode
-	linkNone    = "none"    // was never sent: the work is the same whether there is an account
+
+	linkAddressNew = "address_new" // agrees to a change of address, for the new mailbox
+	linkAddressOld = "address_old" // the same, for the old one
+	linkUndo       = "undo"        // takes a change of address back
+	linkRegain     = "regain"      // asks for a recovery, or finishes one
+	linkKeep       = "keep"        // stops a recovery
+
+	linkNone = "none" // was never sent: the work is the same whether there is an account
 )
 
 // link is a single-use link as it is stored.

@@ -178,7 +178,7 @@ func (in *Installation) openPeople(ctx context.Context, o options) (err error) {
 	})
 	in.accounts, err = account.Open(ctx, account.Options{
 		DB: in.db, Keys: in.keys, Log: in.audit, Access: in.access, Roles: tenant.Roles{}, Post: in.mailer,
-		Founder: in.tenants, Inviter: in.tenants, Leaver: in.tenants,
+		Founder: in.tenants, Inviter: in.tenants, Leaver: in.tenants, CoOwners: in.tenants,
 		Config: in.set.account, Origin: in.set.site.Origin, Hashing: o.hashing, Now: in.now, Logger: in.log,
 		Rules: password.Rules{Service: append([]string{in.set.site.Service}, in.set.site.Hosts...)},
 	})

@@ -179,6 +179,7 @@ func (v *town) restore(s *subject) {
 	if answer, err := s.who.Get(v.t.Context(), "/-/account/"); err == nil && answer.Status == http.StatusOK && s.settledAs(role, at == v.org) {
 		return
 	}
+	v.put(s, `UPDATE account SET state = 'active' WHERE account = $1`, s.who.account) // it may have been deactivated
 	if s.inside || s.gone {
 		v.put(s, `INSERT INTO tenant_person (tenant, account, role, since) VALUES ($1, $2, $3, 1)
 			ON CONFLICT (tenant, account) DO UPDATE SET role = excluded.role`, v.org, s.who.account, s.roleThere())

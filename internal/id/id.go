@@ -34,6 +34,7 @@ type (
 	Change     string // one entry of the change feed, "chg_"
 	Device     string // a browser in which an account has signed in, "dev_"
 	Passkey    string // a passkey of an account, "pky_"
+	Recovery   string // a recovery of an account that waits, "rec_"
 )
 
 // Platform is the tenant that stands for the installation itself: events that
@@ -55,6 +56,7 @@ func (Evidence) prefix() string   { return "evi" }
 func (Change) prefix() string     { return "chg" }
 func (Device) prefix() string     { return "dev" }
 func (Passkey) prefix() string    { return "pky" }
+func (Recovery) prefix() string   { return "rec" }
 
 // Typed is any of the identifiers of this package.
 type Typed interface {

@@ -89,6 +89,36 @@ func (t *Tenants) LeaveTx(_ context.Context, tx *store.Tx, leaver id.Account, ho
 	return t.closeHomeTx(tx, by, home)
 }
 
+// CoOwnersTx lists the other owners of each organisation that an account owns,
+// for deciding whether its owner can rest. The personal space is none of them.
+func (t *Tenants) CoOwnersTx(tx *store.Tx, account id.Account) ([][]id.Account, error) {
+	var all [][]id.Account
+	rows, err := tx.Query(`SELECT own.tenant, COALESCE(other.account, '') FROM tenant_person AS own
+		JOIN tenant ON tenant.tenant = own.tenant
+		LEFT JOIN tenant_person AS other ON other.tenant = own.tenant AND other.role = 'owner' AND other.account <> own.account
+		WHERE own.account = $1 AND own.role = 'owner' AND tenant.kind <> $2 AND tenant.destroyed_at = 0
+		ORDER BY own.tenant, other.account`, account, Personal)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	last := id.Tenant("")
+	for rows.Next() {
+		var in id.Tenant
+		var other id.Account
+		if err := rows.Scan(&in, &other); err != nil {
+			return nil, err
+		}
+		if in != last {
+			all, last = append(all, nil), in
+		}
+		if other != "" {
+			all[len(all)-1] = append(all[len(all)-1], other)
+		}
+	}
+	return all, rows.Err()
+}
+
 func (t *Tenants) closeHomeTx(tx *store.Tx, by audit.Actor, home id.Tenant) error {
 	if _, err := tenantTx(tx, home); errors.Is(err, access.ErrForeign) {
 		return nil

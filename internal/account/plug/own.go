@@ -19,6 +19,8 @@ var (
 type homeData struct {
 	account.Account
 	Sessions int
+	Recovery account.Recovery
+	Moves    bool // a change of address waits
 }
 
 func (p *plug) homeData(r *web.Request) (homeData, error) {
@@ -27,7 +29,15 @@ func (p *plug) homeData(r *web.Request) (homeData, error) {
 		return homeData{}, err
 	}
 	list, err := p.accounts.Sessions(r.Context(), r.Subject)
-	return homeData{v, len(list)}, err
+	if err != nil {
+		return homeData{}, err
+	}
+	d := homeData{Account: v, Sessions: len(list)}
+	if d.Recovery, err = p.accounts.OwnRecovery(r.Context(), r.Subject); err != nil {
+		return homeData{}, err
+	}
+	_, d.Moves, err = p.accounts.OwnAddressChange(r.Context(), r.Subject)
+	return d, err
 }
 
 func (p *plug) home(r *web.Request) error {

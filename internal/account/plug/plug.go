@@ -27,6 +27,9 @@ var pages embed.FS
 // permOwn is what every signed-in person may do with the own account.
 const permOwn = "account.own"
 
+// permRecover is what staff may do for people who are locked out.
+const permRecover = "account.recover"
+
 // plug is package account as pages.
 type plug struct {
 	accounts *account.Accounts
@@ -61,13 +64,17 @@ func New(accounts *account.Accounts, config *account.Config) part.Part {
 var nav = []web.NavItem{
 	{Section: "You", Label: "Account", Path: "/-/account/", Icon: "person", Needs: permOwn, Order: 10},
 	{Section: "You", Label: "Sessions", Path: "/-/account/sessions", Icon: "session", Needs: permOwn, Order: 11},
+	{Section: "Staff", Label: "Recoveries", Path: pathStaffRecovery, Icon: "person", Needs: permRecover, Order: 300},
 }
 
 func (p *plug) jobs() []jobs.Periodic {
 	if p.accounts == nil {
 		return nil
 	}
-	return []jobs.Periodic{{Name: "account.finish_destroying", Every: time.Hour, Run: p.accounts.FinishDestroying}}
+	return []jobs.Periodic{
+		{Name: "account.finish_destroying", Every: time.Hour, Run: p.accounts.FinishDestroying},
+		{Name: "account.advance", Every: 10 * time.Minute, Run: p.accounts.Advance},
+	}
 }
 
 // hashing is the class of effort of everything that hashes a password.
@@ -81,7 +88,7 @@ func (p *plug) routes() []web.Route {
 		byLink    = "whoever holds the link may use it: it was mailed, or issued on the host"
 	)
 	token := map[string]string{"token": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}
-	return []web.Route{
+	return append(p.recoverRoutes(), []web.Route{
 		{Method: get, Path: "/-/signup", Public: stranger, Doc: "The form to sign up.", Handle: p.showSignUp},
 		{Method: post, Path: "/-/signup", Public: stranger, Doc: "Sign up.", Cost: hashing, Handle: p.signUp},
 		{Method: get, Path: "/-/signup/sent", Public: stranger, Doc: "Says that a mail is on its way.", Handle: p.sentSignUp},
@@ -119,5 +126,5 @@ func (p *plug) routes() []web.Route {
 		// https://w3c.github.io/webappsec-change-password-url/: password managers ask here.
 		{Method: get, Path: "/.well-known/change-password", Public: "a redirect that says nothing", Doc: "Leads to the form to change the password.", Anonymous: true,
 			Handle: func(r *web.Request) error { return r.See("/-/account/password") }},
-	}
+	}...)
 }

@@ -19,6 +19,7 @@ const (
 	pathCode     = "/-/signin/code"
 	pathSendCode = "/-/signin/code/send"
 	pathRenew    = "/-/signin/password"
+	pathReturn   = "/-/signin/return"
 )
 
 var (
@@ -29,8 +30,11 @@ var (
 // stepPath is the page of a step.
 func stepPath(s account.Step, returnTo string) string {
 	path := pathCode
-	if s == account.StepPassword {
+	switch s {
+	case account.StepPassword:
 		path = pathRenew
+	case account.StepReactivate:
+		path = pathReturn
 	}
 	return withReturn(path, returnTo)
 }
@@ -69,6 +73,9 @@ func proceed(r *web.Request, o account.Outcome, next string) error {
 
 // missing says to a program what a sign-in waits for.
 func missing(s account.Step) error {
+	if s == account.StepReactivate {
+		return fault.New(fault.Unauthenticated, "account.next.reactivate", "The password is right, and the account is deactivated. Send an empty form to %s, with the cookie of this answer, to have it back.", pathReturn)
+	}
 	if s == account.StepPassword {
 		return fault.New(fault.Unauthenticated, "account.next.password", "The password is right, and another one has to be set before you are signed in. Send it as password to %s, with the cookie of this answer.", pathRenew)
 	}
@@ -173,7 +180,10 @@ func (p *plug) stepPage(r *web.Request, step account.Step, kind string, refusal 
 	if pending.Next != step && pending.Next != account.StepNone {
 		return r.See(stepPath(pending.Next, r.ReturnTo("")))
 	}
-	if step == account.StepPassword {
+	switch step {
+	case account.StepReactivate:
+		return r.FormPage("account/return", titleReactivation, pending, refusal)
+	case account.StepPassword:
 		return r.FormPage("account/renew", titleRenew, renewData{pending, r.ReturnTo(""), password.MinLength}, refusal)
 	}
 	d := codeData{Pending: pending, ReturnTo: r.ReturnTo(""), Sent: r.URL.Query().Get("sent") != "", For: p.config.Remember.D()}
