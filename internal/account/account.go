@@ -74,6 +74,7 @@ type Options struct {
 	Leaver  Leaver  // nil: nothing to let go of
 
 	Factors  []Factors // the kinds of second factors
+	Passkeys Passkeys  // nil: nobody signs in with a passkey alone
 	Policies Policies  // nil: nobody asks for more
 	CoOwners CoOwners  // nil: nobody owns organisations
 

@@ -15,6 +15,7 @@ import (
 var (
 	errNoOffer   = fault.New(fault.Invalid, "account.no_factor", "This account has no second factor of that kind. Choose one of those that it has.").On("kind")
 	errWrongCode = fault.New(fault.Unauthenticated, "account.wrong_code", "The code is wrong, was used already, or is no longer good. Enter the newest one.").On("code")
+	errWrongKey  = fault.New(fault.Unauthenticated, "account.wrong_passkey", "The passkey was not accepted. Try again with one that belongs to this account, or use another way.").On("passkey")
 	errTooWrong  = fault.New(fault.Gone, "account.too_many_wrong", "There were too many wrong codes, so this sign-in has ended. Sign in again.")
 )
 
@@ -102,7 +103,9 @@ func (a *Accounts) answerStepTx(ctx context.Context, tx *store.Tx, by access.Sub
 // wrongTx counts a wrong answer and says so in the log: it commits, and the
 // refusal is given afterwards.
 func (a *Accounts) wrongTx(tx *store.Tx, by access.Subject, r row, o ongoing, kind string) (refusal, err error) {
-	refusal = errWrongCode
+	if refusal = errWrongCode; kind == "passkey" {
+		refusal = errWrongKey
+	}
 	if o.wrong++; o.wrong >= maxWrong {
 		refusal, err = errTooWrong, dropPending(tx, o.digest)
 	} else {

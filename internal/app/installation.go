@@ -23,6 +23,7 @@ import (
 	"troth/internal/keys"
 	"troth/internal/mail"
 	"troth/internal/part"
+	"troth/internal/passkey"
 	"troth/internal/password"
 	"troth/internal/place"
 	"troth/internal/retention"
@@ -53,6 +54,7 @@ type Installation struct {
 	atlas    *place.Atlas
 	accounts *account.Accounts
 	tenants  *tenant.Tenants
+	passkeys *passkey.Passkeys
 	trust    *trust.Trust
 	signer   *edge.Signer
 	edge     *edge.Edge
@@ -176,9 +178,13 @@ func (in *Installation) openPeople(ctx context.Context, o options) (err error) {
 		DB: in.db, Keys: in.keys, Log: in.audit, Access: in.access, Mail: in.mailer,
 		People: people{in}, Origin: in.set.site.Origin, Now: in.now,
 	})
+	if err := in.openPasskeys(); err != nil {
+		return err
+	}
 	in.accounts, err = account.Open(ctx, account.Options{
 		DB: in.db, Keys: in.keys, Log: in.audit, Access: in.access, Roles: tenant.Roles{}, Post: in.mailer,
-		Founder: in.tenants, Inviter: in.tenants, Leaver: in.tenants, CoOwners: in.tenants,
+		Founder: in.tenants, Inviter: in.tenants, Leaver: leavers{in}, CoOwners: in.tenants,
+		Factors: []account.Factors{passkeys{in.passkeys}}, Passkeys: passkeys{in.passkeys},
 		Config: in.set.account, Origin: in.set.site.Origin, Hashing: o.hashing, Now: in.now, Logger: in.log,
 		Rules: password.Rules{Service: append([]string{in.set.site.Service}, in.set.site.Hosts...)},
 	})

@@ -13,6 +13,7 @@ import (
 	keysplug "troth/internal/keys/plug"
 	mailplug "troth/internal/mail/plug"
 	"troth/internal/part"
+	passkeyplug "troth/internal/passkey/plug"
 	placeplug "troth/internal/place/plug"
 	"troth/internal/retention"
 	smsplug "troth/internal/sms/plug"
@@ -38,6 +39,7 @@ func (in *Installation) list() []part.Part {
 		smsplug.New(smsplug.Deps{Texts: in.texts, Config: &in.set.sms, Dev: in.devTexts}),
 		trustplug.New(trustplug.Options{Trust: in.Trust, Bench: in.bench, CA: in.set.publicAuthority()}),
 		accountplug.New(in.accounts, &in.set.account),
+		passkeyplug.New(passkeyplug.Deps{Passkeys: in.passkeys, Holders: holders{in}, Config: &in.set.passkey, Origin: in.set.site.Origin}),
 		tenantplug.New(&tenantplug.Deps{Tenants: in.tenants, Switcher: in.accounts, Access: in.access}),
 		backupplug.New(backupplug.Deps{Source: in, Places: placesFor, Now: in.now}),
 		edgeplug.New(in.edgeDeps()),

@@ -17,6 +17,7 @@ import (
 	"troth/internal/edge"
 	"troth/internal/fault"
 	"troth/internal/mail"
+	"troth/internal/passkey"
 	"troth/internal/place"
 	"troth/internal/sms"
 )
@@ -83,6 +84,7 @@ type Settings struct {
 	mail        mail.Config
 	place       place.Config
 	sms         sms.Config
+	passkey     passkey.Config
 	log         auditplug.Config
 	routes      []route
 	permissions []permission
@@ -91,7 +93,7 @@ type Settings struct {
 // defaults are the settings of a development installation that sets nothing.
 func defaults(data string) *Settings {
 	s := &Settings{
-		Data: data, account: account.Defaults(), mail: mail.Defaults(), sms: sms.Defaults(), log: auditplug.Defaults(),
+		Data: data, account: account.Defaults(), mail: mail.Defaults(), sms: sms.Defaults(), passkey: passkey.Defaults(), log: auditplug.Defaults(),
 		site: site{Environment: development, Service: "Troth", Listen: "127.0.0.1:8443"},
 	}
 	return s
@@ -109,6 +111,7 @@ func (s *Settings) sections() []config.Section {
 	list = append(list, s.mail.Sections()...)
 	list = append(list, s.place.Sections()...)
 	list = append(list, s.sms.Sections()...)
+	list = append(list, s.passkey.Sections()...)
 	list = append(list, s.log.Sections()...)
 	return append(list,
 		config.Section{Name: "route", Doc: "Who may reach which part of your application. What no route covers needs a signed-in person.", Value: &s.routes},

@@ -44,11 +44,12 @@ var hostSource = regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]{1,5})?$`)
 func protect(h http.Header, r *http.Request, redact bool) {
 	// The application behind Troth shares the origin: its files are no source
 	// of scripts or styles for these pages, only the assets are.
-	own := "'self'"
+	// Nor may these scripts ask the application anything: only pages below /-/.
+	own, pages := "'self'", "'self'"
 	if hostSource.MatchString(r.Host) {
-		own = r.Host + assetRoot
+		own, pages = r.Host+assetRoot, r.Host+"/-/"
 	}
-	h.Set("Content-Security-Policy", "default-src 'none'; script-src "+own+"; style-src "+own+"; img-src "+own+
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src "+own+"; style-src "+own+"; img-src "+own+"; connect-src "+pages+
 		"; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY") // for browsers without frame-ancestors

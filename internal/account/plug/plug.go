@@ -80,6 +80,10 @@ func (p *plug) jobs() []jobs.Periodic {
 // hashing is the class of effort of everything that hashes a password.
 const hashing = "password"
 
+// passkeys is the class of effort of what strangers can make the database keep,
+// or make us check a signature of.
+const passkeys = "passkey"
+
 func (p *plug) routes() []web.Route {
 	const (
 		get, post = http.MethodGet, http.MethodPost
@@ -99,8 +103,12 @@ func (p *plug) routes() []web.Route {
 
 		{Method: get, Path: "/-/signin", Public: stranger, Doc: "The form to sign in.", Handle: p.showSignIn},
 		{Method: post, Path: "/-/signin", Public: stranger, Doc: "Sign in.", Cost: hashing, Handle: p.signIn},
+		{Method: post, Path: pathPasskeyOptions, Public: stranger, Doc: "What a browser asks its devices to sign somebody in with a passkey.", Cost: passkeys, Handle: p.passkeyOptions},
+		{Method: get, Path: pathPasskey, Public: "a redirect that says nothing", Doc: "Leads to the form to sign in.", Handle: func(r *web.Request) error { return r.See("/-/signin") }},
+		{Method: post, Path: pathPasskey, Public: stranger, Doc: "Sign in with a passkey alone (passkey: what the device signed).", Cost: passkeys, Handle: p.signInPasskey},
 		{Method: get, Path: pathCode, Public: between, Doc: "The form for a second factor.", Handle: p.showStep},
 		{Method: post, Path: pathCode, Public: between, Doc: "Answer with a second factor (kind, code), after the password was right.", Cost: hashing, Handle: p.answer},
+		{Method: post, Path: pathCodePasskey, Public: between, Doc: "What a browser asks the devices of somebody whose password was right.", Cost: passkeys, Handle: p.codePasskey},
 		{Method: post, Path: pathSendCode, Public: between, Doc: "Send the code of a second factor that is sent (kind).", Handle: p.sendCode},
 		{Method: get, Path: pathRenew, Public: between, Doc: "The form for another password, where signing in needs one.", Handle: p.showRenew},
 		{Method: post, Path: pathRenew, Public: between, Doc: "Set another password to sign in.", Cost: hashing, Handle: p.renew},

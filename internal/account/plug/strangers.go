@@ -170,6 +170,9 @@ func (p *plug) admission(r *web.Request) error {
 type signInData struct {
 	ReturnTo   string
 	SignUpPath string // "" when nobody can sign up
+	Passkeys   bool   // one can sign in with a passkey
+	RPID       string // with Unknown
+	Unknown    string // the identifier of a passkey that belongs to nobody, which the device may forget
 }
 
 // next is where signing in leads: back, or to what people came for, the
@@ -182,7 +185,7 @@ func (d signInData) next() string {
 }
 
 func (p *plug) signInData(r *web.Request) signInData {
-	d := signInData{ReturnTo: r.ReturnTo("")}
+	d := signInData{ReturnTo: r.ReturnTo(""), Passkeys: p.accounts.HasPasskeys()}
 	if p.config.Mode != account.SignupClosed {
 		d.SignUpPath = "/-/signup"
 		if d.ReturnTo != "" {

@@ -1,12 +1,14 @@
 // The pages work without this file. It closes menus, copies values, keeps
 // relative times fresh, asks before a form that says so, and stops a form from
-// being sent twice.
+// being sent twice. Only passkeys need it.
 import { copies } from "./copy.js";
 import { forms } from "./forms.js";
 import { menus } from "./menus.js";
+import { passkeys } from "./passkeys.js";
 import { times } from "./times.js";
 
 copies();
 forms();
 menus();
+passkeys();
 times();
