@@ -151,7 +151,7 @@ func (a *Accounts) againTx(ctx context.Context, tx *store.Tx, by access.Subject,
 		}
 		if len(proven) == 0 {
 			_, err = a.Log.AppendTx(tx, a.event(evAgainFailed, by, r.person, map[string]string{"kind": with.Kind}))
-			return Signed{}, errWrongCode, err
+			return Signed{}, wrongAnswer(with.Kind), err
 		}
 		amr = plus(amr, proven...)
 	}

@@ -100,12 +100,18 @@ func (a *Accounts) answerStepTx(ctx context.Context, tx *store.Tx, by access.Sub
 	return out, nil, err
 }
 
+// wrongAnswer is the refusal of a wrong answer.
+func wrongAnswer(kind string) error {
+	if kind == "passkey" {
+		return errWrongKey
+	}
+	return errWrongCode
+}
+
 // wrongTx counts a wrong answer and says so in the log: it commits, and the
 // refusal is given afterwards.
 func (a *Accounts) wrongTx(tx *store.Tx, by access.Subject, r row, o ongoing, kind string) (refusal, err error) {
-	if refusal = errWrongCode; kind == "passkey" {
-		refusal = errWrongKey
-	}
+	refusal = wrongAnswer(kind)
 	if o.wrong++; o.wrong >= maxWrong {
 		refusal, err = errTooWrong, dropPending(tx, o.digest)
 	} else {

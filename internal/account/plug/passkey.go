@@ -17,6 +17,7 @@ const (
 	pathPasskey        = "/-/signin/passkey"
 	pathPasskeyOptions = "/-/signin/passkey/options"
 	pathCodePasskey    = "/-/signin/code/passkey"
+	pathAgainPasskey   = "/-/again/passkey"
 )
 
 // passkeyCookie binds a challenge to the browser that it was given to. Only
@@ -77,6 +78,16 @@ func unknown(answer string) string {
 // was right.
 func (p *plug) codePasskey(r *web.Request) error {
 	options, err := p.accounts.Challenge(r.Context(), r.Subject, pendingSignIn(r), "passkey")
+	if err != nil {
+		return err
+	}
+	return r.JSON(json.RawMessage(options))
+}
+
+// againPasskey says what the browser asks the devices of somebody who is asked
+// again.
+func (p *plug) againPasskey(r *web.Request) error {
+	options, err := p.accounts.AgainChallenge(r.Context(), r.Subject, "passkey")
 	if err != nil {
 		return err
 	}

@@ -114,6 +114,7 @@ func (p *plug) routes() []web.Route {
 		{Method: post, Path: pathRenew, Public: between, Doc: "Set another password to sign in.", Cost: hashing, Handle: p.renew},
 		{Method: get, Path: pathAgain, Needs: permOwn, Doc: "The form to prove again who one is, before something sensitive.", Handle: p.showAgain},
 		{Method: post, Path: pathAgain, Needs: permOwn, Doc: "Prove again who one is: password, and kind and code of a second factor.", Cost: hashing, Handle: p.again},
+		{Method: post, Path: pathAgainPasskey, Needs: permOwn, Doc: "What a browser asks the devices of somebody who proves again who that is.", Cost: passkeys, Handle: p.againPasskey},
 		{Method: post, Path: pathSendAgain, Needs: permOwn, Doc: "Send the code of a second factor that is sent (kind), to prove again who one is.", Handle: p.sendAgain},
 		{Method: get, Path: "/-/signout", Public: "signing out needs no permission", Doc: "A button to sign out, for links of the application.", Handle: p.showSignOut},
 		{Method: post, Path: "/-/signout", Public: "signing out needs no permission", Doc: "Sign out.", Handle: p.signOut},

@@ -64,13 +64,13 @@ func (p *plug) routes() []web.Route {
 	one := map[string]string{"passkey": "pky_00000000000000000000000000"}
 	return []web.Route{
 		{Method: get, Path: pathList, Needs: permOwn, Doc: "The own passkeys, also as JSON.", Handle: p.list},
-		{Method: get, Path: pathNew, Needs: permOwn, Doc: "The form to add a passkey.", Handle: p.showAdd},
-		{Method: post, Path: pathNew, Needs: permOwn, Doc: "Add a passkey (name, passkey: what the device made).", Handle: p.add},
-		{Method: post, Path: pathNew + "/options", Needs: permOwn, Doc: "What a browser asks a device to make a passkey.", Handle: p.options},
-		{Method: get, Path: pathList + "/{passkey}", Needs: permOwn, Doc: "The form to rename a passkey.", Example: one, Handle: p.showRename},
-		{Method: post, Path: pathList + "/{passkey}", Needs: permOwn, Doc: "Rename a passkey (name).", Example: one, Handle: p.rename},
-		{Method: get, Path: pathList + "/{passkey}/remove", Needs: permOwn, Doc: "Asks whether a passkey shall be removed.", Example: one, Handle: p.showRemove},
-		{Method: post, Path: pathList + "/{passkey}/remove", Needs: permOwn, Doc: "Remove a passkey.", Example: one, Handle: p.remove},
+		{Method: get, Path: pathNew, Needs: permOwn, Recent: true, Doc: "The form to add a passkey.", Handle: p.showAdd},
+		{Method: post, Path: pathNew, Needs: permOwn, Recent: true, Doc: "Add a passkey (name, passkey: what the device made).", Handle: p.add},
+		{Method: post, Path: pathNew + "/options", Needs: permOwn, Recent: true, Doc: "What a browser asks a device to make a passkey.", Handle: p.options},
+		{Method: get, Path: pathList + "/{passkey}", Needs: permOwn, Recent: true, Doc: "The form to rename a passkey.", Example: one, Handle: p.showRename},
+		{Method: post, Path: pathList + "/{passkey}", Needs: permOwn, Recent: true, Doc: "Rename a passkey (name).", Example: one, Handle: p.rename},
+		{Method: get, Path: pathList + "/{passkey}/remove", Needs: permOwn, Recent: true, Doc: "Asks whether a passkey shall be removed.", Example: one, Handle: p.showRemove},
+		{Method: post, Path: pathList + "/{passkey}/remove", Needs: permOwn, Recent: true, Doc: "Remove a passkey.", Example: one, Handle: p.remove},
 		// https://www.w3.org/TR/passkey-endpoints/
 		{Method: get, Path: "/.well-known/passkey-endpoints", Public: "two addresses that are the same for everybody", Doc: "Tells password managers where passkeys are added and managed.", Anonymous: true, Handle: p.endpoints},
 	}
