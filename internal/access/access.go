@@ -14,7 +14,8 @@
 //     [Member], [Viewer]; each has everything that the lower ones have, which
 //     New enforces);
 //   - being signed in at all (Grant.Self): one's own account, one's own tenants;
-//   - being staff of the installation (Grant.Staff): never content of a tenant,
+//   - being staff of the installation (Grant.Staff), in a session that began with
+//     a proof that a phishing site cannot pass on: never content of a tenant,
 //     which needs a grant that the customer can see;
 //   - being the system itself ([System]): the operator's command line and jobs.
 //     It can be searched for.
@@ -26,6 +27,9 @@
 // here, a change made on another node within a second, and a node that cannot
 // read the feed asks the database each time. A decision that cannot be made is
 // an error, never a yes.
+//
+// A tenant may demand a second factor of the sessions that work in it
+// ([Demander]). From the given time on, one without has no role there.
 //
 // The authorization version of a subject grows with every change of its role
 // in its tenant; whatever is derived from a decision (a signed assertion) may
@@ -70,6 +74,20 @@ type RoleSource interface {
 	RoleTx(tx *store.Tx, tenant id.Tenant, account id.Account) (Role, error)
 }
 
+// Demand is what a tenant asks of the sessions that work in it.
+type Demand struct {
+	Factor  time.Time // from when on a second factor that counts; the zero time is never
+	Forgets bool      // one that was used in that browser earlier does not do
+}
+
+// Demander says what tenants demand. A RoleSource may be one too.
+type Demander interface {
+	// DemandTx reads what a tenant demands, as fresh as the transaction. No
+	// demand is the zero Demand. Whoever changes it says so by
+	// [Access.DemandedTx].
+	DemandTx(tx *store.Tx, tenant id.Tenant) (Demand, error)
+}
+
 // Events are the types of events that this package writes.
 var Events = []audit.Type{{
 	Name:     "access.denied",
@@ -84,6 +102,7 @@ const topic = "access"
 type Access struct {
 	db    *store.DB
 	roles RoleSource
+	asks  Demander // nil: nobody demands anything
 	log   *audit.Log
 	book  *book
 	cache *cache
@@ -101,6 +120,7 @@ func New(db *store.DB, grants []Grant, roles RoleSource, log *audit.Log, now fun
 		return nil, err
 	}
 	a := &Access{db: db, roles: roles, log: log, book: b, cache: newCache(), now: now}
+	a.asks, _ = roles.(Demander)
 	db.Watch(topic, a.cache.evict)
 	return a, nil
 }
@@ -125,6 +145,7 @@ type SignedIn struct {
 	Staff     bool          // staff of the installation
 	AMR       []string      // how the person signed in (RFC 8176)
 	Factor    bool          // a second factor that counts was used
+	Browser   bool          // one was used in this browser earlier, which stands in for it
 	Resistant bool          // with a proof that a phishing site cannot pass on
 	AuthAt    time.Time     // when
 	Context   audit.Context // from where
@@ -151,18 +172,51 @@ func (a *Access) Person(ctx context.Context, who SignedIn) (Subject, error) {
 func (a *Access) subject(who SignedIn, d decision) Subject {
 	s := Subject{
 		Kind: KindPerson, Account: who.Account, Session: who.Session, Staff: who.Staff,
-		AMR: who.AMR, Factor: who.Factor, Resistant: who.Resistant, AuthAt: who.AuthAt, Context: who.Context,
+		AMR: who.AMR, Factor: who.Factor, Browser: who.Browser, Resistant: who.Resistant, AuthAt: who.AuthAt, Context: who.Context,
 		Version: d.version << 1, book: a.book, may: a.book.self,
 	}
-	if who.Staff {
+	if who.Staff && who.Resistant {
 		s.Version |= 1
 		s.may.add(&a.book.staff)
 	}
-	if r := d.role.rank(); r > 0 {
+	r := d.role.rank()
+	switch {
+	case r > 0 && d.bars(who, a.now):
+		s.Barred = true
+	case r > 0:
 		s.Tenant, s.Role = who.Tenant, d.role
 		s.may.add(&a.book.role[r])
 	}
 	return s
+}
+
+// bars reports whether a session lacks what the tenant demands.
+func (d decision) bars(who SignedIn, now func() time.Time) bool {
+	if d.factorFrom == 0 || who.Factor || who.Browser && !d.forgets {
+		return false
+	}
+	return store.Micros(now()) >= d.factorFrom
+}
+
+// ErrBarred is the answer to who has a role in a tenant, in a session that
+// lacks what the tenant demands.
+var ErrBarred = fault.New(fault.Denied, "access.factor_needed",
+	"This organisation lets in only who used a second factor. Set one up in your account, or prove yourself again with the one that you have, and come back.")
+
+// EnterTx is nil for who can work in a tenant with the session as it is:
+// [ErrForeign] without a role there, [ErrBarred] where the session lacks what
+// the tenant demands.
+func (a *Access) EnterTx(tx *store.Tx, tenant id.Tenant, by Subject) error {
+	d, err := a.read(tx, key{tenant, by.Account})
+	switch {
+	case err != nil:
+		return err
+	case d.role.rank() == 0:
+		return ErrForeign
+	case d.bars(SignedIn{Factor: by.Factor, Browser: by.Browser}, a.now):
+		return ErrBarred
+	}
+	return nil
 }
 
 // decide finds the role and version of a person in a tenant.
@@ -176,10 +230,7 @@ func (a *Access) decide(ctx context.Context, k key) (decision, error) {
 	before := a.cache.mark()
 	var d decision
 	err := a.db.Read(ctx, func(tx *store.Tx) (err error) {
-		if d.version, err = versionTx(tx, k); err != nil {
-			return err
-		}
-		d.role, err = a.roles.RoleTx(tx, k.tenant, k.account)
+		d, err = a.read(tx, k)
 		return err
 	})
 	if err != nil {
@@ -187,6 +238,29 @@ func (a *Access) decide(ctx context.Context, k key) (decision, error) {
 	}
 	a.cache.put(k, d, before)
 	return d, nil
+}
+
+// read reads the role and version of a person in a tenant, and what that demands.
+func (a *Access) read(tx *store.Tx, k key) (d decision, err error) {
+	if d.version, err = versionTx(tx, k); err != nil {
+		return decision{}, err
+	}
+	if d.role, err = a.roles.RoleTx(tx, k.tenant, k.account); err != nil || a.asks == nil {
+		return d, err
+	}
+	demand, err := a.asks.DemandTx(tx, k.tenant)
+	if err != nil {
+		return decision{}, fmt.Errorf("reading what a tenant demands: %w", err)
+	}
+	if !demand.Factor.IsZero() {
+		d.factorFrom, d.forgets = store.Micros(demand.Factor), demand.Forgets
+	}
+	return d, nil
+}
+
+// DemandedTx says that what a tenant demands changes in this transaction.
+func (a *Access) DemandedTx(tx *store.Tx, tenant id.Tenant) {
+	tx.Changed(topic, key{tenant: tenant}.String())
 }
 
 // ChangedTx says that a person's role in a tenant changes in this transaction:

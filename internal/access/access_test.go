@@ -331,6 +331,85 @@ func roleSchema(t testing.TB) fs.FS {
 	return fstest.MapFS{"202611210699_test_role.sql": {Data: []byte(testSchema)}}
 }
 
+// demanding is a table of roles whose tenants demand something.
+type demanding struct {
+	roleTable
+	demand *Demand
+	err    error
+}
+
+func (d demanding) DemandTx(*store.Tx, id.Tenant) (Demand, error) { return *d.demand, d.err }
+
+// From its time on, a demand shuts out who lacks a second factor, cached or not;
+// what else people may do is left to them.
+func TestDemand(t *testing.T) {
+	now := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
+	d := demanding{demand: &Demand{}}
+	n := openNode(t, storetest.SQLiteOptions(t), d)
+	n.Access.now = func() time.Time { return now }
+	running(t, n.db)
+	tenant, account := id.New[id.Tenant](now), id.New[id.Account](now)
+	n.set(tenant, account, Member)
+	ask := func(who SignedIn) Subject {
+		t.Helper()
+		who.Account, who.Tenant = account, tenant
+		s, err := n.Person(context.Background(), who)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var entry error
+		err = n.db.Read(context.Background(), func(tx *store.Tx) error { entry = n.EnterTx(tx, tenant, s); return nil })
+		if err != nil || (entry != nil) != s.Barred || entry != nil && !errors.Is(entry, ErrBarred) {
+			t.Errorf("%+v: entering is answered %v", who, entry)
+		}
+		if s.Barred != (s.Tenant == "") || s.Barred && (s.May("org.work") || !s.May("own.see") || !errors.Is(s.Require("org.work"), ErrBarred)) {
+			t.Errorf("%+v: %+v", who, s)
+		}
+		return s
+	}
+	change := func(to Demand) {
+		t.Helper()
+		*d.demand = to
+		err := n.db.Write(context.Background(), func(tx *store.Tx) error {
+			tx.Unaudited("the test is about decisions")
+			n.DemandedTx(tx, tenant)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	bare, used, earlier := SignedIn{}, SignedIn{Factor: true}, SignedIn{Browser: true}
+	if ask(bare).Barred {
+		t.Error("shut out without a demand")
+	}
+	change(Demand{Factor: now.Add(time.Hour)})
+	if ask(bare).Barred {
+		t.Error("shut out before its time")
+	}
+	now = now.Add(time.Hour)
+	if !ask(bare).Barred || ask(used).Barred || ask(earlier).Barred {
+		t.Error("not who lacks a factor is shut out")
+	}
+	change(Demand{Factor: now, Forgets: true})
+	if !ask(bare).Barred || ask(used).Barred || !ask(earlier).Barred {
+		t.Error("a factor that was used earlier does, where it must not")
+	}
+	change(Demand{})
+	if ask(bare).Barred {
+		t.Error("shut out after the demand ended")
+	}
+	d.err = errors.New("gone")
+	n = openNode(t, storetest.SQLiteOptions(t), d)
+	if _, err := n.Person(context.Background(), SignedIn{Account: account, Tenant: tenant}); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("a demand that cannot be read: %v", err)
+	}
+	err := n.db.Read(context.Background(), func(tx *store.Tx) error { return n.EnterTx(tx, tenant, Subject{Account: account}) })
+	if !errors.Is(err, d.err) {
+		t.Errorf("entering where the demand cannot be read: %v", err)
+	}
+}
+
 // warm is a node whose cache holds one decision and whose feed is fresh.
 func warm(t testing.TB) (node, SignedIn) {
 	t.Helper()
@@ -345,6 +424,7 @@ func warm(t testing.TB) (node, SignedIn) {
 func TestCachedDecisionAllocatesNothing(t *testing.T) {
 	n, who := warm(t)
 	ctx := context.Background()
+	n.cache.put(key{who.Tenant, who.Account}, decision{role: Member, factorFrom: 1 << 62}, n.cache.mark())
 	if got := testing.AllocsPerRun(1000, func() {
 		s, err := n.Person(ctx, who)
 		if err != nil || !s.May("org.work") || s.May("org.invite") || s.In(who.Tenant) != nil {

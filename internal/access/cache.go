@@ -19,11 +19,13 @@ type key struct {
 // String is the key as it stands in the change feed.
 func (k key) String() string { return string(k.tenant) + "/" + string(k.account) }
 
-// decision is what is cached: the role, from which the bits follow, and the
-// authorization version.
+// decision is what is cached: the role, from which the bits follow, the
+// authorization version, and what the tenant demands.
 type decision struct {
-	role    Role
-	version uint64
+	role       Role
+	version    uint64
+	factorFrom int64 // microseconds; 0 is never
+	forgets    bool
 }
 
 type entry struct {

@@ -13,7 +13,7 @@ func TestCacheForgetsWhatTheFeedNames(t *testing.T) {
 	c := newCache()
 	for _, ten := range []id.Tenant{"ten_a", "ten_b"} {
 		for _, acc := range []id.Account{"acc_1", "acc_2"} {
-			c.put(key{ten, acc}, decision{Member, 7}, c.mark())
+			c.put(key{ten, acc}, decision{role: Member, version: 7}, c.mark())
 		}
 	}
 	left := func() (n int) {
@@ -46,11 +46,11 @@ func TestCacheRefusesWhatWasReadBeforeAChange(t *testing.T) {
 	c, k := newCache(), key{"ten_a", "acc_1"}
 	before := c.mark()
 	c.evict(k.String())
-	c.put(k, decision{Owner, 1}, before)
+	c.put(k, decision{role: Owner, version: 1}, before)
 	if d, ok := c.get(k); ok {
 		t.Fatalf("%+v is cached although it was read before a change", d)
 	}
-	c.put(k, decision{Viewer, 2}, c.mark())
+	c.put(k, decision{role: Viewer, version: 2}, c.mark())
 	if d, _ := c.get(k); d.role != Viewer {
 		t.Fatalf("%+v is cached", d)
 	}
@@ -67,7 +67,7 @@ func TestCacheNeverAnswersWrongly(t *testing.T) {
 			}
 			switch rapid.IntRange(0, 3).Draw(t, "what") {
 			case 0:
-				d := decision{Member, uint64(i)}
+				d := decision{role: Member, version: uint64(i)}
 				truth[k] = d
 				c.evict(k.String())
 			case 1:
@@ -88,7 +88,7 @@ func TestCacheNeverAnswersWrongly(t *testing.T) {
 func TestCacheIsBounded(t *testing.T) {
 	c := newCache()
 	for i := range 2 * cacheSets * cacheWays {
-		c.put(key{"ten_a", id.Account(fmt.Sprint(i))}, decision{Member, 1}, c.mark())
+		c.put(key{"ten_a", id.Account(fmt.Sprint(i))}, decision{role: Member, version: 1}, c.mark())
 	}
 	n := 0
 	for i := range c.sets {

@@ -21,6 +21,8 @@ func (a *Access) Explain(s Subject, p Permission) text.Text {
 		return text.New("You may %s because you are %s here.", doc, s.Role.Text())
 	case may:
 		return text.New("You may %s because you are staff of this service.", doc)
+	case g.Staff && s.Staff && !s.Resistant:
+		return text.New("You may %s only when you signed in with a passkey.", doc)
 	case len(g.Roles) == 0:
 		return text.New("You may not %s: only staff of this service may.", doc)
 	case s.Role == RoleNone:

@@ -35,7 +35,9 @@ type Subject struct {
 	Context audit.Context
 
 	Factor    bool // a second factor that counts was used to sign in
+	Browser   bool // one was used in this browser earlier, which stands in for it
 	Resistant bool // signed in with a proof that a phishing site cannot pass on
+	Barred    bool // has a role in the session's tenant, which demands a second factor
 
 	// Version is the authorization version: it differs from that of every
 	// subject with the same session and tenant and other permissions.
@@ -100,6 +102,11 @@ func (s Subject) denied(p Permission) error {
 		g, ok = s.book.grant(p)
 	}
 	switch {
+	case s.Barred && ok && len(g.Roles) > 0:
+		return ErrBarred
+	case ok && g.Staff && s.Staff && !s.Resistant:
+		return fault.New(fault.Denied, "access.passkey_needed",
+			"You may not %s in this session: staff of this service have the permission %s only when they signed in with a passkey. Add one to your account, sign in with it, and try again.", text.New(g.Doc), p)
 	case !ok:
 		return fault.New(fault.Denied, "access.denied", "You may not do this: nobody has the permission %s.", p)
 	case len(g.Roles) == 0:

@@ -13,7 +13,7 @@ import (
 
 // person makes a subject without a database, as Person does.
 func person(b *book, role Role, staff bool) Subject {
-	return (&Access{book: b}).subject(SignedIn{Account: "acc_1", Tenant: "ten_a", Staff: staff}, decision{role: role, version: 3})
+	return (&Access{book: b}).subject(SignedIn{Account: "acc_1", Tenant: "ten_a", Staff: staff, Resistant: staff}, decision{role: role, version: 3})
 }
 
 func mustBook(t testing.TB) *book {
@@ -116,6 +116,7 @@ func TestSentences(t *testing.T) {
 		{person(b, Admin, false), "org.invite", "", "You may invite people because you are an admin here."},
 		{person(b, RoleNone, true), "platform.see", "", "because you are staff of this service"},
 		{person(b, Viewer, false), "own.see", "", "as everybody may who is signed in"},
+		{(&Access{book: b}).subject(SignedIn{Account: "acc_1", Staff: true}, decision{}), "platform.see", "only when they signed in with a passkey", "only when you signed in with a passkey"},
 		{Subject{}, "org.read", "Sign in first.", "Nobody is signed in."},
 		{System("scheduler"), "org.read", "", "it acts here as scheduler"},
 	} {
@@ -135,10 +136,10 @@ func TestVersionTellsPermissionsApart(t *testing.T) {
 	b := mustBook(t)
 	a := &Access{book: b}
 	who := SignedIn{Account: "acc_1", Tenant: "ten_a"}
-	member := a.subject(who, decision{Member, 3})
-	admin := a.subject(who, decision{Admin, 4})
-	who.Staff = true
-	staff := a.subject(who, decision{Member, 3})
+	member := a.subject(who, decision{role: Member, version: 3})
+	admin := a.subject(who, decision{role: Admin, version: 4})
+	who.Staff, who.Resistant = true, true
+	staff := a.subject(who, decision{role: Member, version: 3})
 	if member.Version == admin.Version || member.Version == staff.Version || admin.Version == staff.Version {
 		t.Errorf("versions %d, %d, %d", member.Version, admin.Version, staff.Version)
 	}

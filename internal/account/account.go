@@ -67,7 +67,6 @@ type Options struct {
 	Keys    *keys.Keys
 	Log     *audit.Log
 	Access  *access.Access
-	Roles   access.RoleSource
 	Post    Post
 	Founder Founder
 	Inviter Inviter // nil: nobody is invited

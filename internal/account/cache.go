@@ -49,7 +49,7 @@ func (a *Accounts) AuthenticateToAct(ctx context.Context, token string) (access.
 // authenticate finds the session of a token; lost decides who it is for a
 // session in a tenant in which its holder has no role any more. With use, it
 // counts as a use of the session.
-func (a *Accounts) authenticate(ctx context.Context, token string, lost func(context.Context, *known) (access.Subject, error), use bool) (access.Subject, error) {
+func (a *Accounts) authenticate(ctx context.Context, token string, lost func(context.Context, *known, bool) (access.Subject, error), use bool) (access.Subject, error) {
 	digest, ok := secret.DigestOf(token)
 	if !ok {
 		return access.Subject{}, nil
@@ -75,27 +75,35 @@ func (a *Accounts) authenticate(ctx context.Context, token string, lost func(con
 }
 
 // subject decides what the holder of a session may do.
-func (a *Accounts) subject(ctx context.Context, k *known, lost func(context.Context, *known) (access.Subject, error)) (access.Subject, error) {
+func (a *Accounts) subject(ctx context.Context, k *known, lost func(context.Context, *known, bool) (access.Subject, error)) (access.Subject, error) {
 	s, err := a.Access.Person(ctx, k.who)
 	if err == nil && s.Tenant == "" && k.who.Tenant != k.home {
-		return lost(ctx, k)
+		return lost(ctx, k, s.Barred)
 	}
 	return s, err
 }
 
 // atHome is the holder of a session in the personal space.
-func (a *Accounts) atHome(ctx context.Context, k *known) (access.Subject, error) {
+func (a *Accounts) atHome(ctx context.Context, k *known, barred bool) (access.Subject, error) {
 	who := k.who
 	who.Tenant = k.home
-	return a.Access.Person(ctx, who)
+	s, err := a.Access.Person(ctx, who)
+	s.Barred = barred
+	return s, err
 }
 
 var errLost = fault.New(fault.Conflict, "account.tenant_lost", "You are no longer in the organisation for which you sent this, so nothing was done. From now on you work in your personal space.")
 
+var errBarred = fault.New(fault.Conflict, "account.factor_needed", "The organisation for which you sent this lets in only who used a second factor, so nothing was done. Set one up in your account, or prove yourself again with the one that you have, and switch back to it.")
+
 // sentHome moves a session to the personal space, says so in the log, and
 // refuses what it was about to do.
-func (a *Accounts) sentHome(ctx context.Context, k *known) (access.Subject, error) {
-	by, err := a.atHome(ctx, k)
+func (a *Accounts) sentHome(ctx context.Context, k *known, barred bool) (access.Subject, error) {
+	name, refusal := evLost, errLost
+	if barred {
+		name, refusal = evBarred, errBarred
+	}
+	by, err := a.atHome(ctx, k, barred)
 	if err != nil {
 		return access.Subject{}, err
 	}
@@ -111,13 +119,13 @@ func (a *Accounts) sentHome(ctx context.Context, k *known) (access.Subject, erro
 			return err
 		}
 		tx.Changed(topic, hex.EncodeToString(digest))
-		_, err = a.Log.AppendTx(tx, a.event(evLost, by, person{k.who.Account, k.home}, map[string]string{"tenant": string(k.who.Tenant)}))
+		_, err = a.Log.AppendTx(tx, a.event(name, by, person{k.who.Account, k.home}, map[string]string{"tenant": string(k.who.Tenant)}))
 		return err
 	})
 	if err != nil {
 		return access.Subject{}, fault.Wrap(err, fault.Unavailable, "account.unrecorded", "This cannot be recorded at the moment, so it was not done. Try again in a minute.")
 	}
-	return access.Subject{}, errLost
+	return access.Subject{}, refusal
 }
 
 // load reads a live session, and remembers it unless something changed while
@@ -148,7 +156,8 @@ func (a *Accounts) load(ctx context.Context, digest secret.Digest, now int64) (*
 	k := &known{
 		who: access.SignedIn{
 			Account: s.account, Tenant: s.tenant, Session: s.session, Staff: r.staff != StaffNone,
-			AMR: amr, AuthAt: store.FromMicros(s.authAt), Factor: usedFactor(amr), Resistant: usedResistant(amr),
+			AMR: amr, AuthAt: store.FromMicros(s.authAt),
+			Factor: has(amr, amrMulti), Browser: has(amr, amrRemembered), Resistant: usedResistant(amr),
 		},
 		home: r.home, idle: s.idle, expiresAt: s.expiresAt,
 	}

@@ -34,6 +34,7 @@ const (
 	evEndedAll     = "account.sessions_ended"
 	evSwitched     = "account.tenant_switched"
 	evLost         = "account.tenant_lost"
+	evBarred       = "account.tenant_barred"
 	evLifetime     = "account.session_lifetime_set"
 	evAdmission    = "account.admission_issued"
 	evRecovery     = "account.recovery_issued"
@@ -90,6 +91,7 @@ var Events = []audit.Type{
 	{Name: evEndedAll, Sentence: "{actor} ended sessions: {sessions}"},
 	{Name: evSwitched, Sentence: "{actor} went on in another organisation"},
 	{Name: evLost, Sentence: "{actor} sent a form of an organisation after the role there had ended, so nothing was done", Outcome: audit.Denied},
+	{Name: evBarred, Sentence: "{actor} sent a form of an organisation that lets in only who used a second factor, so nothing was done", Outcome: audit.Denied},
 	{Name: evLifetime, Sentence: "{actor} set how long sessions of the account live: {idle} without use, {absolute} at most"},
 	{Name: evAdmission, Sentence: "{actor} issued a link with which one person signs up as {as}"},
 	{Name: evRecovery, Sentence: "{actor} issued a recovery link; sessions ended: {sessions}"},

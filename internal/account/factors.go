@@ -69,11 +69,6 @@ const (
 // resistantAMR are proofs that a phishing site cannot pass on.
 var resistantAMR = []string{"hwk", "swk"}
 
-// usedFactor reports whether a counting second factor stands behind a session.
-func usedFactor(amr []string) bool {
-	return slices.Contains(amr, amrMulti) || slices.Contains(amr, amrRemembered)
-}
-
 // usedResistant reports whether a session began with a proof that a phishing
 // site cannot pass on.
 func usedResistant(amr []string) bool {
@@ -156,4 +151,27 @@ func (a *Accounts) answerTx(ctx context.Context, tx *store.Tx, q Question, with 
 		amr = append(amr, amrMulti)
 	}
 	return amr, nil
+}
+
+// FactorsOf tells which of at most [maxProfiles] accounts have set up a second
+// factor that counts.
+func (a *Accounts) FactorsOf(ctx context.Context, accounts []id.Account) (map[id.Account]bool, error) {
+	if len(accounts) > maxProfiles {
+		return nil, fmt.Errorf("reading the factors of %d accounts at once; %d is the limit", len(accounts), maxProfiles)
+	}
+	have := make(map[id.Account]bool, len(accounts))
+	err := a.DB.Read(ctx, func(tx *store.Tx) error {
+		for _, account := range accounts {
+			_, counts, err := a.offersTx(ctx, tx, account)
+			if err != nil {
+				return err
+			}
+			have[account] = counts
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading who has a second factor: %w", err)
+	}
+	return have, nil
 }

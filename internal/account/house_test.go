@@ -192,7 +192,7 @@ func (h *house) start(db *store.DB, k *keys.Keys, change ...func(*Options)) *hou
 	}
 	n.hashing = &counting{Hashing: cheapest(n.t)}
 	o := Options{
-		DB: db, Keys: k, Log: log, Access: rights, Roles: n.founder, Post: n.post, Founder: n.founder,
+		DB: db, Keys: k, Log: log, Access: rights, Post: n.post, Founder: n.founder,
 		Config: Defaults(), Origin: "https://troth.example", Hashing: n.hashing, Now: n.clock.now,
 	}
 	o.Config.Mode = SignupOpen

@@ -124,7 +124,7 @@ func (a *Accounts) needsTx(ctx context.Context, tx *store.Tx, r row, o ongoing) 
 		n.renew = RenewShort
 	}
 	proven := strings.Fields(o.amr)
-	factor := len(offers) == 0 || usedFactor(proven) || !counts && has(proven, amrEmail)
+	factor := len(offers) == 0 || has(proven, amrMulti) || has(proven, amrRemembered) || !counts && has(proven, amrEmail)
 	switch {
 	case !factor:
 		n.step = StepFactor

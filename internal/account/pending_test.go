@@ -260,7 +260,7 @@ func TestRememberedBrowser(t *testing.T) {
 			}
 		}
 		device := remember()
-		if o := h.attempt(device); o.Next != StepNone || !h.who(o.Signed.Token).Factor || !o.Device.Equal(device) {
+		if o := h.attempt(device); o.Next != StepNone || h.who(o.Signed.Token).Factor || !h.who(o.Signed.Token).Browser || !o.Device.Equal(device) {
 			t.Errorf("in a remembered browser: %+v", o)
 		}
 		asked("another browser", secret.String{}, StepFactor)

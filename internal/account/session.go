@@ -273,21 +273,18 @@ func (a *Accounts) endAll(ctx context.Context, by access.Subject, account id.Acc
 }
 
 // Switch makes another tenant the session's current one. The person has a role
-// in it, or it is fault.NotFound: to others it does not exist.
+// in it, or it is fault.NotFound: to others it does not exist. One that demands
+// a second factor which the session lacks is fault.Denied ([access.ErrBarred]).
 func (a *Accounts) Switch(ctx context.Context, by access.Subject, to id.Tenant) error {
 	if err := own(by); err != nil {
 		return err
 	}
 	err := a.DB.Write(ctx, func(tx *store.Tx) error {
-		role, err := a.Roles.RoleTx(tx, to, by.Account)
-		if err != nil {
+		if err := a.Access.EnterTx(tx, to, by); err != nil {
 			return err
 		}
-		if role == access.RoleNone {
-			return access.ErrForeign
-		}
 		var digest []byte
-		err = tx.QueryRow(`UPDATE session SET tenant = $1 WHERE session = $2 AND account = $3 RETURNING digest`, to, by.Session, by.Account).Scan(&digest)
+		err := tx.QueryRow(`UPDATE session SET tenant = $1 WHERE session = $2 AND account = $3 RETURNING digest`, to, by.Session, by.Account).Scan(&digest)
 		if errors.Is(err, store.ErrNoRows) {
 			return errNobody
 		}

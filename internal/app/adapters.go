@@ -8,6 +8,7 @@ import (
 	"troth/internal/fault"
 	"troth/internal/id"
 	"troth/internal/tenant"
+	"troth/internal/text"
 	"troth/internal/web"
 )
 
@@ -29,6 +30,11 @@ func (p people) ProfilesOf(ctx context.Context, accounts []id.Account) (map[id.A
 		all[which] = tenant.Profile{Name: a.Name, Address: a.Email, Confirmed: !a.ConfirmedAt.IsZero()}
 	}
 	return all, nil
+}
+
+// FactorsOf tells the tenants who has a second factor.
+func (p people) FactorsOf(ctx context.Context, accounts []id.Account) (map[id.Account]bool, error) {
+	return p.in.accounts.FactorsOf(ctx, accounts)
 }
 
 // nameOf tells the log what a person is called now.
@@ -60,7 +66,34 @@ func (m menus) Menu(ctx context.Context, by access.Subject) (web.Menu, error) {
 	for _, t := range own {
 		menu.Tenants = append(menu.Tenants, web.Choice{ID: t.ID, Name: t.Name, Personal: t.Kind == tenant.Personal})
 	}
-	return menu, nil
+	menu.Notices, err = m.notices(ctx, by)
+	return menu, err
+}
+
+// notices tell a person which organisations soon let in only who used a second
+// factor, and which do already.
+func (m menus) notices(ctx context.Context, by access.Subject) ([]web.Announcement, error) {
+	demands, err := m.in.tenants.Demands(ctx, by)
+	if err != nil || len(demands) == 0 {
+		return nil, err
+	}
+	have, err := m.in.accounts.FactorsOf(ctx, []id.Account{by.Account})
+	if err != nil {
+		return nil, err
+	}
+	var list []web.Announcement
+	for _, d := range demands {
+		a := web.Announcement{Path: "/-/account/factors", Label: "Set up a second factor"}
+		if have[by.Account] {
+			a.Path, a.Label = web.AgainPath("/-/switch", false), "Prove yourself with your second factor"
+		}
+		a.Text = text.New("From %s on, %s lets in only who used a second factor.", d.From, d.Tenant.Name)
+		if d.Now {
+			a.Text = text.New("%s lets in only who used a second factor, so you cannot work there at the moment.", d.Tenant.Name)
+		}
+		list = append(list, a)
+	}
+	return list, nil
 }
 
 // profiles tells the application whom an assertion is about.

@@ -176,14 +176,14 @@ func (in *Installation) openPeople(ctx context.Context, o options) (err error) {
 	}
 	in.tenants = tenant.New(tenant.Options{
 		DB: in.db, Keys: in.keys, Log: in.audit, Access: in.access, Mail: in.mailer,
-		People: people{in}, Origin: in.set.site.Origin, Now: in.now,
+		People: people{in}, Factored: people{in}, Origin: in.set.site.Origin, Now: in.now,
 	})
 	if err := in.openPasskeys(); err != nil {
 		return err
 	}
 	in.accounts, err = account.Open(ctx, account.Options{
-		DB: in.db, Keys: in.keys, Log: in.audit, Access: in.access, Roles: tenant.Roles{}, Post: in.mailer,
-		Founder: in.tenants, Inviter: in.tenants, Leaver: leavers{in}, CoOwners: in.tenants,
+		DB: in.db, Keys: in.keys, Log: in.audit, Access: in.access, Post: in.mailer,
+		Founder: in.tenants, Inviter: in.tenants, Leaver: leavers{in}, CoOwners: in.tenants, Policies: in.tenants,
 		Factors: []account.Factors{passkeys{in.passkeys}}, Passkeys: passkeys{in.passkeys},
 		Config: in.set.account, Origin: in.set.site.Origin, Hashing: o.hashing, Now: in.now, Logger: in.log,
 		Rules: password.Rules{Service: append([]string{in.set.site.Service}, in.set.site.Hosts...)},

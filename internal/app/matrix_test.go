@@ -187,6 +187,9 @@ func (v *town) restore(s *subject) {
 	p, err := s.who.Get(v.t.Context(), "/-/account/")
 	if v.want(p, err, http.StatusOK, http.StatusSeeOther).Status == http.StatusSeeOther {
 		s.who.signIn()
+		if s.staff {
+			s.who.asWithPasskey()
+		}
 	}
 	if s.inside || s.gone {
 		s.who.switchTo(v.org)
@@ -368,7 +371,7 @@ func authorization(parts []part.Part) string {
 	b.WriteString("# Who may do what\n\nRendered from the parts, and held against every route by `TestEveryRouteForEverySubject`,\n" +
 		"which sends each one as each kind of subject through the front door. `UPDATE=1 go test -run TestAuthorizationDocument ./internal/app` writes this file anew.\n\n" +
 		"*Signed in* is what everybody has without a role. The roles are those in the tenant in which the session works: everybody is the owner of the own space. *Staff* is\n" +
-		"what the platform owner has besides. An identifier of another tenant is answered like one that never existed: 404.\n")
+		"what the platform owner has besides, in a session that began with a passkey. An identifier of another tenant is answered like one that never existed: 404.\n")
 	head := func(first ...string) {
 		for _, c := range columns {
 			first = append(first, c.kind)

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -121,7 +122,34 @@ func (h *house) owner(name string) *who {
 	p, err := w.Post(ctx, path, "email", w.address, "name", name, "password", w.password)
 	h.want(p, err, http.StatusSeeOther)
 	w.account = h.accountOf(w.address)
+	w.asWithPasskey()
 	return w
+}
+
+// asWithPasskey makes the sessions of a person such that began with a passkey,
+// without which staff may do nothing. How one begins is tested where passkeys
+// are.
+func (w *who) asWithPasskey() {
+	w.h.t.Helper()
+	err := w.h.in.db.Write(w.h.t.Context(), func(tx *store.Tx) error {
+		tx.Unaudited("a test gives somebody a passkey")
+		rows, err := tx.Query(`UPDATE session SET amr = 'swk user mfa' WHERE account = $1 RETURNING digest`, w.account)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var digest []byte
+			if err := rows.Scan(&digest); err != nil {
+				return err
+			}
+			tx.Changed("session", hex.EncodeToString(digest))
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		w.h.t.Fatal(err)
+	}
 }
 
 func (w *who) signIn() {

@@ -122,7 +122,7 @@ func TestSizesShowNoContent(t *testing.T) {
 		}
 		_, _, err := w.Sizes(ctx, w.as(people[0], org), "")
 		wants(t, err, fault.Denied, "access.denied")
-		staff, err := w.acc.Person(ctx, access.SignedIn{Account: people[1], Tenant: HomeOf(people[1]), Staff: true})
+		staff, err := w.acc.Person(ctx, access.SignedIn{Account: people[1], Tenant: HomeOf(people[1]), Staff: true, Resistant: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ import "troth/internal/access"
 //	tenant.role            ×      ×                    change the role of people not above the own one
 //	tenant.remove          ×      ×                    remove people not above the own role
 //	tenant.rename          ×      ×
+//	tenant.policy          ×                           ask for a second factor, see who lacks one
 //	tenant.delete          ×                           destroy the organisation and its key
 //
 // Every signed-in person may create an organisation (tenant.create), see the
@@ -27,6 +28,7 @@ const (
 	PermRole   access.Permission = "tenant.role"
 	PermRemove access.Permission = "tenant.remove"
 	PermRename access.Permission = "tenant.rename"
+	PermPolicy access.Permission = "tenant.policy"
 	PermDelete access.Permission = "tenant.delete"
 
 	PermCreate access.Permission = "tenant.create"
@@ -46,6 +48,7 @@ func Grants() []access.Grant {
 		{Permission: PermRole, Doc: "change the roles of people", Roles: access.AtLeast(access.Admin)},
 		{Permission: PermRemove, Doc: "remove people", Roles: access.AtLeast(access.Admin)},
 		{Permission: PermRename, Doc: "rename the organisation", Roles: access.AtLeast(access.Admin)},
+		{Permission: PermPolicy, Doc: "decide what signing in has to prove", Roles: access.AtLeast(access.Owner)},
 		{Permission: PermDelete, Doc: "delete the organisation", Roles: access.AtLeast(access.Owner)},
 		{Permission: PermCreate, Doc: "create an organisation", Self: true},
 		{Permission: PermOwn, Doc: "see and switch between your organisations", Self: true},

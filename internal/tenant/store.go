@@ -306,6 +306,9 @@ func destroyTx(tx *store.Tx, tenant id.Tenant, now time.Time) (bool, error) {
 	if _, err := tx.Exec(`DELETE FROM tenant_person WHERE tenant = $1`, tenant); err != nil {
 		return false, err
 	}
+	if _, err := tx.Exec(`DELETE FROM tenant_policy WHERE tenant = $1`, tenant); err != nil {
+		return false, err
+	}
 	_, err = tx.Exec(`DELETE FROM tenant_invitation WHERE tenant = $1`, tenant)
 	return true, err
 }

@@ -24,6 +24,9 @@
 //   - Names and addresses are sealed under the tenant's key. An address is found
 //     again by a blind index that is the tenant's own, and forgotten as soon as
 //     the invitation ends.
+//   - An organisation can ask for a second factor, after a time in which people
+//     set one up. From then on who lacks one has no role in it (package access
+//     enforces that), and who decided it cannot be locked out by it.
 //   - Deleting an organisation removes every role and invitation in one
 //     transaction and then destroys its key, which ends everything that was
 //     sealed under it, in backups too once the epoch is rolled (package keys).
@@ -59,7 +62,7 @@ var migrations embed.FS
 var Migrations fs.FS = migrations
 
 // Tables are the tables of this package.
-var Tables = []string{"tenant", "tenant_person", "tenant_invitation"}
+var Tables = []string{"tenant", "tenant_person", "tenant_invitation", "tenant_policy"}
 
 // Kind says what a tenant is.
 type Kind string
@@ -136,8 +139,10 @@ type Options struct {
 	Access *access.Access
 	Mail   Post
 	People People
-	Origin string // "https://example.com", before the path of a link
-	Now    func() time.Time
+
+	Factored Factored // nil: nobody can have a second factor
+	Origin   string   // "https://example.com", before the path of a link
+	Now      func() time.Time
 }
 
 // Tenants is the domain. Its methods are safe for concurrent use.
@@ -148,13 +153,16 @@ type Tenants struct {
 	access *access.Access
 	mail   Post
 	people People
+
+	factored Factored
+
 	origin string
 	now    func() time.Time
 }
 
 // New makes the domain.
 func New(o Options) *Tenants {
-	return &Tenants{db: o.DB, keys: o.Keys, log: o.Log, access: o.Access, mail: o.Mail, people: o.People, origin: o.Origin, now: o.Now}
+	return &Tenants{db: o.DB, keys: o.Keys, log: o.Log, access: o.Access, mail: o.Mail, people: o.People, factored: o.Factored, origin: o.Origin, now: o.Now}
 }
 
 // Roles answers package access; it needs nothing, so that it can exist before

@@ -8,6 +8,7 @@ import (
 
 	"troth/internal/access"
 	"troth/internal/id"
+	"troth/internal/text"
 )
 
 // NavItem is one entry of the navigation. It is shown to whom its route would
@@ -34,6 +35,14 @@ type Menu struct {
 	Name    string   // the person's name, or the address if there is none
 	Address string   // the e-mail address
 	Tenants []Choice // those that the person belongs to, the current one included
+	Notices []Announcement
+}
+
+// Announcement stands on every page until its reader has done something.
+type Announcement struct {
+	Text  text.Text
+	Path  string // where that is done
+	Label string // the words of the link, in English
 }
 
 // Menus finds the menu of a person.

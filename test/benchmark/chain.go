@@ -110,7 +110,7 @@ func openChain(ctx context.Context, dir string) (*chain, error) {
 	}
 	c.tenants = tenant.New(tenant.Options{DB: c.db, Keys: c.keys, Log: c.log, Access: c.access, Mail: discard{}, Origin: "https://localhost", Now: time.Now})
 	c.accounts, err = account.Open(ctx, account.Options{
-		DB: c.db, Keys: c.keys, Log: c.log, Access: c.access, Roles: tenant.Roles{}, Post: discard{},
+		DB: c.db, Keys: c.keys, Log: c.log, Access: c.access, Post: discard{},
 		Founder: c.tenants, Inviter: c.tenants, Leaver: c.tenants, Config: account.Defaults(), Origin: "https://localhost",
 	})
 	return c, err

@@ -133,7 +133,7 @@ func open(t testing.TB, change ...func(*door)) *door {
 	d.server.StartTLS()
 	t.Cleanup(d.server.Close)
 	options := account.Options{
-		DB: db, Keys: k, Log: d.log, Access: rights, Roles: founder{k}, Post: mailer, Founder: founder{k},
+		DB: db, Keys: k, Log: d.log, Access: rights, Post: mailer, Founder: founder{k},
 		Config: d.config, Origin: d.server.URL, Now: d.clock.now, Logger: logger, Factors: d.factors,
 	}
 	d.accounts, err = account.Open(ctx, options) // calibrates

@@ -108,7 +108,7 @@ func open(t testing.TB, change ...func(*door)) *door {
 		People: profiles{func() *account.Accounts { return people }},
 	})
 	people, err = account.Open(ctx, account.Options{
-		DB: d.db, Keys: k, Log: log, Access: d.access, Roles: tenant.Roles{}, Post: mailer, Founder: d.tenants, Inviter: d.tenants, Leaver: d.tenants,
+		DB: d.db, Keys: k, Log: log, Access: d.access, Post: mailer, Founder: d.tenants, Inviter: d.tenants, Leaver: d.tenants,
 		Config: config, Origin: d.server.URL, Hashing: hashing, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 	})
 	must(err)

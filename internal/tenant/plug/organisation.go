@@ -164,11 +164,16 @@ func (p plug) choose(r *web.Request) error {
 	if err != nil {
 		return err
 	}
+	demands, err := p.Tenants.Demands(r.Context(), r.Subject)
+	if err != nil {
+		return err
+	}
 	return r.Page("tenant/switch", text.New("Where do you want to work?"), struct {
 		Own      []tenant.Membership
+		Demands  map[id.Tenant]tenant.Notice
 		Current  id.Tenant
 		ReturnTo string
-	}{own, r.Subject.Tenant, r.ReturnTo("/")})
+	}{own, demands, r.Subject.Tenant, r.ReturnTo("/")})
 }
 
 // signUpPath leads to signing up and back to the invitation, which package

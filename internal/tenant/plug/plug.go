@@ -56,6 +56,7 @@ func New(d *Deps) part.Part {
 			{Section: "Organisation", Label: "Overview", Path: "/-/org/", Icon: "organisation", Needs: tenant.PermOwn, Order: 200},
 			{Section: "Organisation", Label: "People", Path: "/-/org/people", Icon: "people", Needs: tenant.PermPeople, Order: 210, Shared: true},
 			{Section: "Organisation", Label: "Roles", Path: "/-/org/roles", Icon: "key", Needs: tenant.PermRead, Order: 220, Shared: true},
+			{Section: "Organisation", Label: "Signing in", Path: "/-/org/security", Icon: "lock", Needs: tenant.PermPolicy, Order: 230, Shared: true},
 		},
 		Jobs:      p.jobs(),
 		Retention: rules(),
@@ -74,6 +75,7 @@ func (p plug) jobs() []jobs.Periodic {
 func rules() []retention.Rule {
 	return []retention.Rule{
 		{Table: "tenant", Keep: "as long as the tenant exists; afterwards its identifier, kind and dates without the name, so that the identifier is never used again"},
+		{Table: "tenant_policy", Keep: "as long as the organisation asks for a second factor"},
 		{Table: "tenant_person", Keep: "as long as the person is in the tenant"},
 		{
 			Table: "tenant_invitation", Every: time.Hour,

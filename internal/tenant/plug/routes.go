@@ -29,6 +29,8 @@ func (p plug) routes() []web.Route {
 		{Method: get, Path: "/-/org/name", Needs: tenant.PermRename, Handle: p.namePage, Doc: "The form for another name."},
 		{Method: post, Path: "/-/org/name", Needs: tenant.PermRename, Handle: p.rename, Doc: "Rename the organisation."},
 		{Method: get, Path: "/-/org/roles", Needs: tenant.PermRead, Handle: p.roles, Doc: "What each role may do, and why you may what you may."},
+		{Method: get, Path: "/-/org/security", Recent: true, Needs: tenant.PermPolicy, Handle: p.security, Doc: "What the organisation asks of signing in, and who lacks a second factor."},
+		{Method: post, Path: "/-/org/security", Recent: true, Needs: tenant.PermPolicy, Handle: p.decide, Doc: "Ask for a second factor (factor, grace in days, forgets), or not any more."},
 		{Method: get, Path: "/-/org/leave", Recent: true, Needs: tenant.PermLeave, Handle: p.leavePage, Doc: "What it means to leave."},
 		{Method: post, Path: "/-/org/leave", Recent: true, Needs: tenant.PermLeave, Handle: p.leave, Doc: "Give up your role in the organisation."},
 
