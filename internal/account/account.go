@@ -27,7 +27,7 @@ var migrations embed.FS
 var Migrations fs.FS = migrations
 
 // Tables are the tables of this package.
-var Tables = []string{"account", "account_link", "account_mail", "account_cost", "account_device", "account_pending", "account_address", "account_past", "account_recovery", "session"}
+var Tables = []string{"account", "account_link", "account_mail", "account_cost", "account_device", "account_pending", "account_address", "account_past", "account_exposed", "account_pair", "account_recovery", "session"}
 
 // Founder makes the personal tenant of a new account. Package tenant fills it.
 type Founder interface {
@@ -81,6 +81,7 @@ type Options struct {
 	Origin  string           // "https://example.org", for links in mails
 	Hashing password.Hashing // nil: Argon2id at the calibrated cost
 	Rules   password.Rules   // what a new password is asked
+	Alert   []string         // addresses that are told of exposed passwords; empty: the platform owners
 	Printer *text.Printer    // the language of mails; nil: English
 
 	Now    func() time.Time // nil: time.Now

@@ -61,6 +61,9 @@ const (
 	evUnsuspended      = "account.unsuspended"
 	evStaffAdded       = "account.staff_added"
 	evStaffRemoved     = "account.staff_removed"
+	evExposed          = "account.password_exposed"
+	evAlerted          = "account.exposed_told"
+	evSwept            = "account.pairs_swept"
 )
 
 // Events are the types of events that this package writes.
@@ -116,6 +119,9 @@ var Events = []audit.Type{
 	{Name: evUnsuspended, Sentence: "{actor} made the account active again: {reason}"},
 	{Name: evStaffAdded, Sentence: "{actor} made this account staff for support; sessions ended: {sessions}"},
 	{Name: evStaffRemoved, Sentence: "{actor} ended the work of this account as staff; sessions ended: {sessions}"},
+	{Name: evExposed, Sentence: "{actor} found the password of the account {where}; another one has to be set at the next sign-in, and its holder was told; sessions ended: {sessions}", Outcome: audit.Failure},
+	{Name: evAlerted, Sentence: "{actor} told those who watch ({people} addresses) of accounts whose passwords were found in a breach: {accounts}", Outcome: audit.Failure},
+	{Name: evSwept, Sentence: "{actor} compared stolen credentials with the accounts: {pairs} pairs, of which {accounts} are of addresses that have one"},
 	{Name: evCalibrated, Sentence: "{actor} calibrated the cost of password hashes: {cost} takes {took}, aimed at {aim}"},
 }
 

@@ -119,6 +119,15 @@ func (a *Accounts) needsTx(ctx context.Context, tx *store.Tx, r row, o ongoing) 
 		return needs{}, err
 	}
 	n := needs{offers: offers, renew: o.renew}
+	if n.renew == RenewNot {
+		exposed, err := exposedTx(tx, r)
+		if err != nil {
+			return needs{}, fmt.Errorf("reading whether a password is exposed: %w", err)
+		}
+		if exposed {
+			n.renew = RenewExposed
+		}
+	}
 	// SP 800-63B-4, 3.1.1.2: a short password is one only together with a factor.
 	if n.renew == RenewNot && r.passwordShort && !counts {
 		n.renew = RenewShort

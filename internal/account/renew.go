@@ -29,6 +29,9 @@ func (a *Accounts) Renew(ctx context.Context, by access.Subject, token, chosen s
 	if err != nil {
 		return Outcome{}, err
 	}
+	if err := a.another(ctx, p, next); err != nil {
+		return Outcome{}, err
+	}
 	phc, err := a.Hashing.Hash(ctx, next)
 	if err != nil {
 		return Outcome{}, err
@@ -43,6 +46,28 @@ func (a *Accounts) Renew(ctx context.Context, by access.Subject, token, chosen s
 		return Outcome{}, fmt.Errorf("setting another password at sign-in: %w", err)
 	}
 	return out, nil
+}
+
+var errSamePassword = fault.New(fault.Invalid, "account.same_password", "This is the password that others may have. Choose another one.").On("password")
+
+// another refuses the present password where that was exposed: it may stand in
+// no list, and have been found beside the address.
+func (a *Accounts) another(ctx context.Context, p Pending, next secret.String) error {
+	if p.Renew != RenewExposed {
+		return nil
+	}
+	r, _, err := a.find(ctx, p.Account)
+	if err != nil {
+		return err
+	}
+	same, err := a.Hashing.Verify(ctx, r.password, next)
+	if err != nil {
+		return err
+	}
+	if same.Match {
+		return errSamePassword
+	}
+	return nil
 }
 
 // renewTx sets the password of a sign-in that waits for one, and goes on with

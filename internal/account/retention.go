@@ -16,6 +16,23 @@ var Retention = []retention.Rule{
 	{Table: "account", Keep: "As long as the account; of a destroyed one the identifier and the times stay, so that the identifier is never given to somebody else."},
 	{Table: "account_cost", Keep: "As long as the installation: one row for each calibration, with nothing personal in it."},
 	{
+		Table: "account_exposed", Every: time.Hour,
+		Keep: "As long as the account has the password that was found in a breach.",
+		Sweep: func(_ context.Context, tx *store.Tx, _ time.Time) (int64, error) {
+			return tx.Exec(`DELETE FROM account_exposed WHERE told_at > 0 AND account IN
+				(SELECT e.account FROM account_exposed e JOIN account a ON a.account = e.account WHERE a.password_at <> e.password_at LIMIT $1)`, sweepLimit)
+		},
+	},
+	{
+		Table: "account_pair", Every: time.Hour,
+		Keep: "What was found beside an address in stolen credentials: a password, sealed, until it is compared, which takes minutes, and a week at most; a hash, or its keyed digest, until the holder signs in next, and 180 days at most.",
+		Sweep: func(_ context.Context, tx *store.Tx, now time.Time) (int64, error) {
+			return tx.Exec(`DELETE FROM account_pair WHERE digest IN
+				(SELECT digest FROM account_pair WHERE added_at <= $1 OR kind = $2 AND added_at <= $3 LIMIT $4)`,
+				store.Micros(now.Add(-180*24*time.Hour)), pairText, store.Micros(now.Add(-7*24*time.Hour)), sweepLimit)
+		},
+	},
+	{
 		Table: "account_link", Every: 15 * time.Minute,
 		Keep: "Until the link is used or expires: an hour for a new password, a day for what was applied for.",
 		Sweep: func(_ context.Context, tx *store.Tx, now time.Time) (int64, error) {

@@ -72,6 +72,9 @@ func (a *Accounts) SignIn(ctx context.Context, by access.Subject, t Attempt) (Ou
 	if !verdict.Match {
 		return Outcome{}, a.refused(ctx, a.signInFailed(by, r.person), errSignIn)
 	}
+	if err := a.askExposed(ctx, by, r, p); err != nil {
+		return Outcome{}, err
+	}
 	upgraded := ""
 	if verdict.Stale {
 		if upgraded, err = a.Hashing.Hash(ctx, p); err != nil {

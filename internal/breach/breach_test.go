@@ -13,6 +13,7 @@ import (
 	"troth/internal/audit"
 	"troth/internal/fault"
 	"troth/internal/id"
+	"troth/internal/password"
 	"troth/internal/secret"
 )
 
@@ -51,7 +52,7 @@ func TestCommonPasswords(t *testing.T) {
 func TestEveryPasswordOfAListIsFound(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
 		const n = 3000
-		if f := h.known(word(1)); f != Unheard {
+		if f := h.known(word(1)); f != password.Unheard {
 			t.Fatalf("known before anything was imported: %d", f)
 		}
 		all := words(n)
@@ -61,17 +62,17 @@ func TestEveryPasswordOfAListIsFound(t *testing.T) {
 		}
 		h.clock.add(lookEvery) // the running server notices
 		for _, w := range all {
-			if h.known(w) != Breached {
+			if h.known(w) != password.Breached {
 				t.Fatalf("%q is not found", w)
 			}
 		}
-		if h.known("password") != Common || h.known("quite another pass phrase") != Unheard {
+		if h.known("password") != password.Common || h.known("quite another pass phrase") != password.Unheard {
 			t.Error("another password is answered wrongly")
 		}
 		// Both kinds stand side by side.
 		h.takes(h.file("ntlm.txt", lines(NTLM, "only in the other list")...))
 		h.clock.add(lookEvery)
-		if h.known("only in the other list") != Breached || h.known(word(7)) != Breached {
+		if h.known("only in the other list") != password.Breached || h.known(word(7)) != password.Breached {
 			t.Error("the two lists do not stand side by side")
 		}
 		// A new list takes the place of the old one.
@@ -79,7 +80,7 @@ func TestEveryPasswordOfAListIsFound(t *testing.T) {
 			t.Errorf("replaced %d", got.Replaced)
 		}
 		h.clock.add(lookEvery)
-		if h.known("the only one") != Breached || h.known(word(7)) != Unheard {
+		if h.known("the only one") != password.Breached || h.known(word(7)) != password.Unheard {
 			t.Error("the new list is not in use")
 		}
 		list, _, err := h.Log.List(ctx, audit.Filter{Tenant: id.Platform, Limit: 10})
@@ -105,7 +106,7 @@ func TestRangeFilesAndGzip(t *testing.T) {
 	}
 	h.clock.add(lookEvery)
 	for _, w := range words(50) {
-		if h.known(w) != Breached {
+		if h.known(w) != password.Breached {
 			t.Fatalf("%q is not found", w)
 		}
 	}
@@ -197,23 +198,23 @@ func TestOwnList(t *testing.T) {
 		if err != nil || n != 2 {
 			t.Fatalf("added %d, %v", n, err)
 		}
-		if h.known(p.Reveal()) != Breached || h.known("\u00e9tude in decomposed form") != Breached || h.known("A password that was lost") != Unheard {
+		if h.known(p.Reveal()) != password.Breached || h.known("\u00e9tude in decomposed form") != password.Breached || h.known("A password that was lost") != password.Unheard {
 			t.Error("the own list answers wrongly")
 		}
 		if n, err := h.Remove(ctx, host(), p, secret.Of("never added")); err != nil || n != 1 {
 			t.Errorf("removed %d, %v", n, err)
 		}
-		if h.known(p.Reveal()) != Unheard {
+		if h.known(p.Reveal()) != password.Unheard {
 			t.Error("a removed password is still known")
 		}
 		if _, err := h.Add(ctx, host(), lookEvery, p); err != nil {
 			t.Fatal(err)
 		}
-		if h.known(p.Reveal()) != Breached {
+		if h.known(p.Reveal()) != password.Breached {
 			t.Error("it is not known for its time")
 		}
 		h.clock.add(lookEvery)
-		if h.known(p.Reveal()) != Unheard {
+		if h.known(p.Reveal()) != password.Unheard {
 			t.Error("it is known beyond its time")
 		}
 		_, err = h.Add(ctx, host(), 0, secret.Of("line\nbreak"))

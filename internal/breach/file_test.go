@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"troth/internal/fault"
+	"troth/internal/password"
 	"troth/internal/secret"
 )
 
@@ -143,7 +144,7 @@ func TestADamagedListRefuses(t *testing.T) {
 		_, err = h.Known(ctx, secret.Of("whatever it may be"))
 		want(t, err, fault.Unavailable, "breach.damaged", "troth breach status")
 	}
-	if f, err := h.Known(ctx, secret.Of("password")); f != Common || err != nil {
+	if f, err := h.Known(ctx, secret.Of("password")); f != password.Common || err != nil {
 		t.Errorf("a common password: %d, %v", f, err)
 	}
 	s, err := h.Status(ctx, host(), true)
@@ -162,7 +163,7 @@ func TestADamagedListRefuses(t *testing.T) {
 	h.takes(h.file("f", lines(SHA1, words(300)...)...))
 	h.clock.add(lookEvery)
 	for _, l := range []*Lists{h.Lists, fresh} {
-		if f, err := l.Known(ctx, secret.Of(word(3))); f != Breached || err != nil {
+		if f, err := l.Known(ctx, secret.Of(word(3))); f != password.Breached || err != nil {
 			t.Errorf("after a new import: %d, %v", f, err)
 		}
 	}
@@ -173,7 +174,7 @@ func TestADamagedListRefuses(t *testing.T) {
 func TestAFileThatIsShortenedWhileOpen(t *testing.T) {
 	h := sqlite(t)
 	h.takes(h.file("f", lines(SHA1, words(20_000)...)...))
-	if h.known(word(1)) != Breached {
+	if h.known(word(1)) != password.Breached {
 		t.Fatal("not in use")
 	}
 	must(t, os.Truncate(h.path(SHA1), headerSize))
@@ -207,7 +208,7 @@ func TestAnImportGoesOnWhereItStopped(t *testing.T) {
 	must(t, errors.Join(synthetic(f, n), f.Close()))
 	interrupted(t, h, big, 52*(shardEntries+shardEntries/2))
 	h.clock.add(lookEvery)
-	if h.known("of the old list") != Breached {
+	if h.known("of the old list") != password.Breached {
 		t.Error("the old list is not in use any more")
 	}
 	got := h.takes(big)

@@ -3,10 +3,9 @@ package breach
 import (
 	"crypto/sha1"
 	"encoding/binary"
-	"unicode/utf16"
 
-	//lint:ignore SA1019 NTLM is MD4 (MS-NLMP, 3.3.1), and lists of such hashes are compared with, not made
-	"golang.org/x/crypto/md4"
+	"troth/internal/password"
+	"troth/internal/secret"
 )
 
 // Kind is the hash of which a list consists.
@@ -52,24 +51,12 @@ func order(a, b uint64) int {
 }
 
 // of is the key of a password.
-func (k Kind) of(password string) key {
+func (k Kind) of(text string) key {
 	var sum [sha1.Size]byte
 	if k == NTLM {
-		copy(sum[:], NTLMOf(password))
+		copy(sum[:], password.NTLM(secret.Of(text)))
 	} else {
-		sum = sha1.Sum([]byte(password))
+		sum = sha1.Sum([]byte(text))
 	}
 	return key{binary.BigEndian.Uint64(sum[:8]), binary.BigEndian.Uint64(sum[8:16])}
-}
-
-// NTLMOf is the NTLM hash of a password.
-func NTLMOf(password string) []byte {
-	units := utf16.Encode([]rune(password))
-	text := make([]byte, 0, 2*len(units))
-	for _, u := range units {
-		text = binary.LittleEndian.AppendUint16(text, u)
-	}
-	h := md4.New()
-	h.Write(text)
-	return h.Sum(nil)
 }

@@ -18,6 +18,7 @@ import (
 	"troth/internal/audit"
 	"troth/internal/fault"
 	"troth/internal/keys"
+	"troth/internal/password"
 	"troth/internal/secret"
 	"troth/internal/store"
 	"troth/internal/store/storetest"
@@ -94,9 +95,9 @@ func want(t testing.TB, err error, kind fault.Kind, code, says string) {
 }
 
 // known asks for a password.
-func (h *house) known(password string) Finding {
+func (h *house) known(text string) password.Finding {
 	h.t.Helper()
-	f, err := h.Known(ctx, secret.Of(password))
+	f, err := h.Known(ctx, secret.Of(text))
 	must(h.t, err)
 	return f
 }
@@ -111,7 +112,7 @@ func lines(kind Kind, words ...string) []string {
 		sum := sha1.Sum([]byte(w))
 		digest := sum[:]
 		if kind == NTLM {
-			digest = NTLMOf(w)
+			digest = password.NTLM(secret.Of(w))
 		}
 		all = append(all, fmt.Sprintf("%X:%d", digest, i+1))
 	}

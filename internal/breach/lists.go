@@ -18,6 +18,7 @@ import (
 	"troth/internal/audit"
 	"troth/internal/fault"
 	"troth/internal/keys"
+	"troth/internal/password"
 	"troth/internal/secret"
 	"troth/internal/store"
 )
@@ -90,46 +91,36 @@ func (l *Lists) Close() error {
 	return all
 }
 
-// Finding is what is known about a password.
-type Finding uint8
-
-// The findings.
-const (
-	Unheard  Finding = iota // nothing is known about it
-	Common                  // it is on the list of passwords that many people choose
-	Breached                // it appears in lists of breached passwords
-)
-
 // Known says what is known about a normalised password: that it is common, or
 // that it appears in lists of breached ones. It keeps nothing. When a list that
 // was imported is damaged and no other one knows the password, that is
 // fault.Unavailable: the damaged one might have. When the range service does not
 // answer, the password is unheard of.
-func (l *Lists) Known(ctx context.Context, p secret.String) (Finding, error) {
+func (l *Lists) Known(ctx context.Context, p secret.String) (password.Finding, error) {
 	text := p.Reveal()
 	if isCommon(text) {
-		return Common, nil
+		return password.Common, nil
 	}
 	l.look()
 	found, err := l.imported(text)
 	if found {
-		return Breached, nil
+		return password.Breached, nil
 	}
 	own, ownErr := l.own(ctx, text)
 	if own {
-		return Breached, nil
+		return password.Breached, nil
 	}
 	if err := errors.Join(err, ownErr); err != nil {
-		return Unheard, err
+		return password.Unheard, err
 	}
 	if l.ranges != nil && l.ranges.has(ctx, text) {
-		return Breached, nil
+		return password.Breached, nil
 	}
-	return Unheard, nil
+	return password.Unheard, nil
 }
 
 // imported asks the imported lists.
-func (l *Lists) imported(password string) (bool, error) {
+func (l *Lists) imported(text string) (bool, error) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	var problem error
@@ -139,7 +130,7 @@ func (l *Lists) imported(password string) (bool, error) {
 		if open == nil {
 			continue
 		}
-		found, err := open.has(kind.of(password))
+		found, err := open.has(kind.of(text))
 		if found {
 			return true, nil
 		}

@@ -57,7 +57,7 @@ func New(accounts *account.Accounts, config *account.Config) part.Part {
 		Name: "account", Config: config.Sections(), Migrations: account.Migrations, Tables: account.Tables,
 		Permissions: account.Permissions, Events: account.Events, Routes: p.routes(), Nav: nav, Pages: part.Pages(pages),
 		Authenticators: []web.Authenticator{cookies{accounts}},
-		Jobs:           p.jobs(), Retention: account.Retention, Commands: p.commands(), Claims: p.claims(),
+		Jobs:           p.jobs(), Retention: account.Retention, Commands: append(p.commands(), pairsCommand()), Claims: p.claims(),
 	}
 }
 
@@ -74,6 +74,8 @@ func (p *plug) jobs() []jobs.Periodic {
 	return []jobs.Periodic{
 		{Name: "account.finish_destroying", Every: time.Hour, Run: p.accounts.FinishDestroying},
 		{Name: "account.advance", Every: 10 * time.Minute, Run: p.accounts.Advance},
+		{Name: "account.compare_pairs", Every: time.Minute, Alarm: time.Hour, Run: p.accounts.ComparePairs},
+		{Name: "account.alert_exposed", Every: time.Minute, Alarm: time.Hour, Run: p.accounts.AlertExposed},
 	}
 }
 
