@@ -4,9 +4,11 @@ import (
 	"context"
 
 	"troth/internal/access"
+	"troth/internal/account"
 	"troth/internal/edge"
 	"troth/internal/fault"
 	"troth/internal/id"
+	"troth/internal/secret"
 	"troth/internal/tenant"
 	"troth/internal/text"
 	"troth/internal/web"
@@ -95,6 +97,17 @@ func (m menus) notices(ctx context.Context, by access.Subject) ([]web.Announceme
 	}
 	return list, nil
 }
+
+// pairs gives credentials that the check of claim A6 made up to the sweep.
+type pairs struct{ in *Installation }
+
+// Sweep sweeps one pair.
+func (p pairs) Sweep(ctx context.Context, address string, found secret.String) error {
+	return p.in.accounts.SweepPair(ctx, address, found)
+}
+
+// Watch is who is told.
+func (p pairs) Watch() string { return account.Watch }
 
 // profiles tells the application whom an assertion is about.
 type profiles struct{ in *Installation }

@@ -15,6 +15,7 @@ import (
 	"troth/internal/audit"
 	"troth/internal/backup"
 	backupplug "troth/internal/backup/plug"
+	"troth/internal/breach"
 	"troth/internal/cli"
 	"troth/internal/edge"
 	edgeplug "troth/internal/edge/plug"
@@ -52,6 +53,7 @@ type Installation struct {
 	texts    *sms.Texts
 	jobs     *jobs.Jobs
 	atlas    *place.Atlas
+	breaches *breach.Lists
 	accounts *account.Accounts
 	tenants  *tenant.Tenants
 	passkeys *passkey.Passkeys
@@ -181,12 +183,16 @@ func (in *Installation) openPeople(ctx context.Context, o options) (err error) {
 	if err := in.openPasskeys(); err != nil {
 		return err
 	}
+	in.breaches = breach.New(breach.Options{
+		Dir: filepath.Join(in.set.Data, "breach"), Config: in.set.breach, DB: in.db, Keys: in.keys, Log: in.audit, Now: in.now, Logger: in.log,
+	})
 	in.accounts, err = account.Open(ctx, account.Options{
 		DB: in.db, Keys: in.keys, Log: in.audit, Access: in.access, Post: in.mailer,
 		Founder: in.tenants, Inviter: in.tenants, Leaver: leavers{in}, CoOwners: in.tenants, Policies: in.tenants,
 		Factors: []account.Factors{passkeys{in.passkeys}}, Passkeys: passkeys{in.passkeys},
 		Config: in.set.account, Origin: in.set.site.Origin, Hashing: o.hashing, Now: in.now, Logger: in.log,
-		Rules: password.Rules{Service: append([]string{in.set.site.Service}, in.set.site.Hosts...)},
+		Alert: in.set.breach.Alert,
+		Rules: password.Rules{Known: in.breaches, Service: append([]string{in.set.site.Service}, in.set.site.Hosts...)},
 	})
 	return err
 }
@@ -349,12 +355,13 @@ func (in *Installation) Close() error {
 	if in.stop != nil {
 		stopped = in.stop()
 	}
-	return errors.Join(stopped, in.accounts.Close(ctx), in.audit.Flush(ctx), in.data.close())
+	return errors.Join(stopped, in.accounts.Close(ctx), in.breaches.Close(), in.audit.Flush(ctx), in.data.close())
 }
 
 // What commands and plugs ask an opened installation for, by one-method
 // interfaces of their own.
 func (in *Installation) Accounts() *account.Accounts { return in.accounts }
+func (in *Installation) Breaches() *breach.Lists     { return in.breaches }
 func (in *Installation) Tenants() *tenant.Tenants    { return in.tenants }
 func (in *Installation) Texts() *sms.Texts           { return in.texts }
 func (in *Installation) Audit() *audit.Log           { return in.audit }

@@ -8,6 +8,7 @@ import (
 	accountplug "troth/internal/account/plug"
 	auditplug "troth/internal/audit/plug"
 	backupplug "troth/internal/backup/plug"
+	breachplug "troth/internal/breach/plug"
 	edgeplug "troth/internal/edge/plug"
 	"troth/internal/jobs"
 	keysplug "troth/internal/keys/plug"
@@ -41,6 +42,7 @@ func (in *Installation) list() []part.Part {
 		accountplug.New(in.accounts, &in.set.account),
 		passkeyplug.New(passkeyplug.Deps{Passkeys: in.passkeys, Holders: holders{in}, Config: &in.set.passkey, Origin: in.set.site.Origin}),
 		tenantplug.New(&tenantplug.Deps{Tenants: in.tenants, Switcher: in.accounts, Access: in.access}),
+		breachplug.New(breachplug.Deps{Lists: in.breaches, Config: &in.set.breach, Pairs: pairs{in}, Now: in.now}),
 		backupplug.New(backupplug.Deps{Source: in, Places: placesFor, Now: in.now}),
 		edgeplug.New(in.edgeDeps()),
 	}, in.more...)

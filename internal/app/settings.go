@@ -13,6 +13,7 @@ import (
 
 	"troth/internal/account"
 	auditplug "troth/internal/audit/plug"
+	"troth/internal/breach"
 	"troth/internal/config"
 	"troth/internal/edge"
 	"troth/internal/fault"
@@ -81,6 +82,7 @@ type Settings struct {
 	store       storage
 	keys        hierarchy
 	account     account.Config
+	breach      breach.Config
 	mail        mail.Config
 	place       place.Config
 	sms         sms.Config
@@ -93,7 +95,7 @@ type Settings struct {
 // defaults are the settings of a development installation that sets nothing.
 func defaults(data string) *Settings {
 	s := &Settings{
-		Data: data, account: account.Defaults(), mail: mail.Defaults(), sms: sms.Defaults(), passkey: passkey.Defaults(), log: auditplug.Defaults(),
+		Data: data, account: account.Defaults(), mail: mail.Defaults(), breach: breach.Defaults(), sms: sms.Defaults(), passkey: passkey.Defaults(), log: auditplug.Defaults(),
 		site: site{Environment: development, Service: "Troth", Listen: "127.0.0.1:8443"},
 	}
 	return s
@@ -108,6 +110,7 @@ func (s *Settings) sections() []config.Section {
 		{Name: "keys", Doc: "Where the keys are kept.", Value: &s.keys},
 	}
 	list = append(list, s.account.Sections()...)
+	list = append(list, s.breach.Sections()...)
 	list = append(list, s.mail.Sections()...)
 	list = append(list, s.place.Sections()...)
 	list = append(list, s.sms.Sections()...)
