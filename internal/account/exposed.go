@@ -99,7 +99,7 @@ func (a *Accounts) settleExposed(ctx context.Context, r row, how exposure) error
 			tx.Unaudited("hashes that were found beside an address are not those of its account's password")
 			return nil
 		}
-		return a.exposeTx(tx, r, v, how)
+		return a.exposeTx(ctx, tx, r, v, how)
 	})
 	if errors.Is(err, errChangedMeanwhile) {
 		return nil // the new password is asked when it is typed
@@ -114,12 +114,12 @@ var errChangedMeanwhile = errors.New("the password was changed meanwhile")
 
 // exposeTx marks an account and tells its holder. What was found beside the
 // address ends every session: others could have signed in with it.
-func (a *Accounts) exposeTx(tx *store.Tx, r row, v Account, how exposure) error {
+func (a *Accounts) exposeTx(ctx context.Context, tx *store.Tx, r row, v Account, how exposure) error {
 	present, err := byID(tx, r.account)
 	if err != nil {
 		return err
 	}
-	if present.state != Active || present.passwordAt != r.passwordAt {
+	if !present.state.kept() || present.passwordAt != r.passwordAt {
 		return errChangedMeanwhile
 	}
 	_, err = tx.Exec(`INSERT INTO account_exposed (account, password_at, how, found_at, told_at) VALUES ($1, $2, $3, $4, 0)
@@ -130,10 +130,10 @@ func (a *Accounts) exposeTx(tx *store.Tx, r row, v Account, how exposure) error 
 	}
 	ended := int64(0)
 	if how == inPair {
-		if ended, err = a.changedTx(tx, r.account, change{letter: a.exposedLetter(v, how), ends: true}); err != nil {
+		if ended, err = a.changedTx(ctx, tx, v, change{letter: a.pairLetter, ends: true}); err != nil {
 			return err
 		}
-	} else if err := a.Post.SendTx(tx, a.exposedLetter(v, how)); err != nil {
+	} else if err := a.Post.SendTx(tx, a.listLetter(v.Email, r.person)); err != nil {
 		return err
 	}
 	e := a.event(evExposed, finder(), r.person, counted(ended))

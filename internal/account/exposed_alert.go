@@ -192,17 +192,17 @@ func names(all []id.Account) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-func (a *Accounts) exposedLetter(v Account, how exposure) mail.Message {
-	about := person{v.ID, v.Home}
-	if how == inPair {
-		return a.letter("account.exposed", v.Email, about,
-			text.New("Your password was stolen elsewhere"),
-			text.New("The password of your account at %s was found together with your address, in data that was stolen from another service. Others may have it, so every session of yours was ended.", a.Origin),
-			text.New("Sign in, and you will be asked for another password. If you use the old one anywhere else, change it there too."),
-			line(a.Origin+"/-/signin"),
-		)
-	}
-	return a.letter("account.exposed", v.Email, about,
+func (a *Accounts) pairLetter(to string, about person) mail.Message {
+	return a.letter("account.exposed", to, about,
+		text.New("Your password was stolen elsewhere"),
+		text.New("The password of your account at %s was found together with your address, in data that was stolen from another service. Others may have it, so every session of yours was ended.", a.Origin),
+		text.New("Sign in, and you will be asked for another password. If you use the old one anywhere else, change it there too."),
+		line(a.Origin+"/-/signin"),
+	)
+}
+
+func (a *Accounts) listLetter(to string, about person) mail.Message {
+	return a.letter("account.exposed", to, about,
 		text.New("Your password appears in lists of breached passwords"),
 		text.New("Somebody signed in to your account at %s with its password, which appears in lists of breached passwords. Attackers try what stands there, so another password was asked for.", a.Origin),
 		text.New("If it was you, there is nothing more to do, but to change it wherever else you use it. If it was not you, reset the password now, and tell whoever runs this service."),

@@ -108,7 +108,7 @@ func (a *Accounts) comparePair(ctx context.Context, w waitingPair) error {
 			tx.Unaudited("what was found beside an address is not the password of its account, or that is known already")
 			return nil
 		}
-		return a.exposeTx(tx, w.row, v, inPair)
+		return a.exposeTx(ctx, tx, w.row, v, inPair)
 	})
 	if errors.Is(err, errChangedMeanwhile) {
 		return nil // it is compared with the new one in the next round
@@ -120,7 +120,7 @@ func (a *Accounts) comparePair(ctx context.Context, w waitingPair) error {
 }
 
 func (a *Accounts) pairMatches(ctx context.Context, w waitingPair) (bool, error) {
-	if w.state != Active || w.password == "" {
+	if !w.state.kept() || w.password == "" {
 		return false, nil
 	}
 	plain, err := a.Keys.Open(ctx, w.pairPlace(w.digest), w.sealed, w.refs()...)

@@ -148,7 +148,7 @@ func (a *Accounts) sweepBatch(ctx context.Context, batch []pair, dry bool, repor
 			if err != nil {
 				return err
 			}
-			if r.state == Active && r.password != "" {
+			if r.state.kept() && r.password != "" {
 				found, with = append(found, r), append(with, p.secret)
 			}
 		}

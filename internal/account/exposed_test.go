@@ -44,8 +44,8 @@ func watched(t *testing.T, test func(t *testing.T, h *house, list *stolen)) {
 	})
 }
 
-// begins takes the first step of signing in.
-func (h *house) begins(email, word string) Outcome {
+// tries takes the first step of signing in.
+func (h *house) tries(email, word string) Outcome {
 	h.t.Helper()
 	o, err := h.SignIn(ctx, stranger(), Attempt{Email: email, Password: secret.Of(word)})
 	if err != nil {
@@ -86,7 +86,7 @@ func TestAPasswordOnAListIsRenewedAtTheNextSignIn(t *testing.T) {
 		if !h.signedIn(s.Token) {
 			t.Error("a session ended because a list was imported")
 		}
-		o := h.begins(ada, goodWord)
+		o := h.tries(ada, goodWord)
 		if o.Next != StepPassword || o.Signed.Session != "" {
 			t.Fatalf("the outcome is %+v", o)
 		}
@@ -101,7 +101,7 @@ func TestAPasswordOnAListIsRenewedAtTheNextSignIn(t *testing.T) {
 			t.Errorf("the log has %v", e)
 		}
 		// Trying again finds it again, and tells nobody a second time.
-		again := h.begins(ada, goodWord)
+		again := h.tries(ada, goodWord)
 		if again.Next != StepPassword || len(h.post.to(ada)) != len(sent) {
 			t.Errorf("the second time: %+v, %d mails", again, len(h.post.to(ada)))
 		}
@@ -111,7 +111,7 @@ func TestAPasswordOnAListIsRenewedAtTheNextSignIn(t *testing.T) {
 		if err != nil || done.Next != StepNone || !h.signedIn(done.Signed.Token) {
 			t.Fatalf("after another password: %+v, %v", done, err)
 		}
-		if o := h.begins(ada, "nobody else has this one"); o.Next != StepNone {
+		if o := h.tries(ada, "nobody else has this one"); o.Next != StepNone {
 			t.Errorf("the new password is asked for another one: %+v", o)
 		}
 	})
@@ -124,7 +124,7 @@ func TestAListThatFailsKeepsNobodyOut(t *testing.T) {
 	watched(t, func(t *testing.T, h *house, list *stolen) {
 		h.person(ada, goodWord)
 		list.err = errors.New("the disk is on fire")
-		if o := h.begins(ada, goodWord); o.Next != StepNone {
+		if o := h.tries(ada, goodWord); o.Next != StepNone {
 			t.Errorf("the outcome is %+v", o)
 		}
 		if _, err := h.SignUp(ctx, stranger(), Application{Email: "bob@example.org", Name: "Bob", Password: secret.Of("a pass phrase of bob"), Browser: h.browser}); err == nil {
@@ -138,14 +138,14 @@ func TestAnotherPasswordMakesTheMarkVoid(t *testing.T) {
 	watched(t, func(t *testing.T, h *house, list *stolen) {
 		h.person(ada, goodWord)
 		list.words = []string{goodWord}
-		h.begins(ada, goodWord)
+		h.tries(ada, goodWord)
 		if err := h.AskReset(ctx, stranger(), ada); err != nil {
 			t.Fatal(err)
 		}
 		if err := h.Reset(ctx, stranger(), h.link(ada, PathReset), secret.Of(newWord)); err != nil {
 			t.Fatal(err)
 		}
-		if o := h.begins(ada, newWord); o.Next != StepNone {
+		if o := h.tries(ada, newWord); o.Next != StepNone {
 			t.Errorf("the outcome is %+v", o)
 		}
 	})
@@ -187,7 +187,7 @@ func TestAStolenPairEndsSessionsAndTellsPeople(t *testing.T) {
 			t.Errorf("those who watch got %+v", told)
 		}
 		// It stands in no list, and yet it cannot be kept.
-		o := h.begins(ada, goodWord)
+		o := h.tries(ada, goodWord)
 		if o.Next != StepPassword {
 			t.Fatalf("the outcome is %+v", o)
 		}
@@ -220,7 +220,7 @@ func TestStolenHashesAreComparedWithWhatIsTyped(t *testing.T) {
 			if !h.signedIn(s.Token) {
 				t.Error("a hash that was not compared ended a session")
 			}
-			if o := h.begins(ada, goodWord); o.Next != StepPassword || h.signedIn(s.Token) {
+			if o := h.tries(ada, goodWord); o.Next != StepPassword || h.signedIn(s.Token) {
 				t.Errorf("the outcome is %+v", o)
 			}
 			if h.count("account_pair") != 0 {
@@ -231,7 +231,7 @@ func TestStolenHashesAreComparedWithWhatIsTyped(t *testing.T) {
 	h := sqlite(t)
 	_, s := h.person(ada, goodWord)
 	h.sweep(ada + ":" + fmt.Sprintf("%x", md5.Sum([]byte("another one"))))
-	if o := h.begins(ada, goodWord); o.Next != StepNone || !h.signedIn(s.Token) || h.count("account_pair") != 0 {
+	if o := h.tries(ada, goodWord); o.Next != StepNone || !h.signedIn(s.Token) || h.count("account_pair") != 0 {
 		t.Errorf("somebody else's hash: %+v", o)
 	}
 }
@@ -378,7 +378,7 @@ func TestRetentionOfWhatWasFound(t *testing.T) {
 		if h.count("account_exposed") != 1 {
 			t.Error("a mark that holds is swept")
 		}
-		o := h.begins(ada, goodWord)
+		o := h.tries(ada, goodWord)
 		if _, err := h.Renew(ctx, stranger(), o.Pending, secret.Of(newWord)); err != nil {
 			t.Fatal(err)
 		}

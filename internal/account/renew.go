@@ -56,7 +56,7 @@ func (a *Accounts) another(ctx context.Context, p Pending, next secret.String) e
 	if p.Renew != RenewExposed {
 		return nil
 	}
-	r, _, err := a.find(ctx, p.Account)
+	r, _, err := a.findKept(ctx, p.Account)
 	if err != nil {
 		return err
 	}
