@@ -43,7 +43,10 @@ func (c *clock) now() time.Time {
 func (c *clock) add(d time.Duration) { c.at.Add(d.Microseconds()) }
 
 // founder makes personal tenants, roles and invitations in tables of the test.
-type founder struct{ keys *keys.Keys }
+type founder struct {
+	keys   *keys.Keys
+	demand access.Demand // of every organisation
+}
 
 const testSchema = `-- +goose Up
 CREATE TABLE IF NOT EXISTS test_role (tenant TEXT NOT NULL, account TEXT NOT NULL, role TEXT NOT NULL, PRIMARY KEY (tenant, account));
@@ -75,6 +78,15 @@ func (f *founder) RoleTx(tx *store.Tx, tenant id.Tenant, account id.Account) (ac
 		return access.RoleNone, nil
 	}
 	return role, err
+}
+
+// DemandTx is what the organisations of the test ask for; personal spaces ask for
+// nothing.
+func (f *founder) DemandTx(tx *store.Tx, tenant id.Tenant) (access.Demand, error) {
+	if !strings.HasPrefix(string(tenant), "ten_org") {
+		return access.Demand{}, nil
+	}
+	return f.demand, nil
 }
 
 // invited lets one token and address in.
@@ -173,7 +185,7 @@ func build(t testing.TB, db *store.DB, change ...func(*Options)) *house {
 	}
 	t.Cleanup(func() { h.ring.Close() })
 	k := keys.New(root, h.ring, h.clock.now)
-	h.founder = &founder{k}
+	h.founder = &founder{keys: k}
 	return h.start(db, k, change...)
 }
 
