@@ -162,7 +162,7 @@ func (a *Accounts) setAddressTx(ctx context.Context, tx *store.Tx, r row, email 
 	if err := startAnewTx(tx, r.account); err != nil {
 		return err
 	}
-	return dropLinks(tx, r.account, linkReset, linkRecover, linkAddress, linkRegain, linkKeep)
+	return dropLinks(tx, r.account, append(resetLinks, linkAddress, linkRegain, linkKeep)...)
 }
 
 // canUndoTx makes the link with which the old mailbox takes a change back, and

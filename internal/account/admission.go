@@ -162,44 +162,6 @@ func (a *Accounts) takeAdmission(tx *store.Tx, l link) error {
 	return err
 }
 
-// Recover issues a link with which the holder of an account sets a new
-// password, and ends every session: for somebody who lost password and
-// mailbox, by the operator on the host. The address of the account is told.
-func (a *Accounts) Recover(ctx context.Context, by access.Subject, account id.Account) (secret.String, error) {
-	if err := onHost(by); err != nil {
-		return secret.String{}, err
-	}
-	r, v, err := a.find(ctx, account)
-	if err != nil {
-		return secret.String{}, err
-	}
-	token, l, err := a.newLink(ctx, linkRecover, r.account, recoveryLife, nil)
-	if err != nil {
-		return secret.String{}, err
-	}
-	err = a.DB.Write(ctx, func(tx *store.Tx) error {
-		if err := dropLinks(tx, r.account, linkReset, linkRecover); err != nil {
-			return err
-		}
-		if err := insertLink(tx, l); err != nil {
-			return err
-		}
-		n, err := endSessions(tx, `account = $1`, r.account)
-		if err != nil {
-			return err
-		}
-		if err := a.tellTx(ctx, tx, r.person, v.Email, a.recoveryLetter); err != nil {
-			return err
-		}
-		_, err = a.Log.AppendTx(tx, a.event(evRecovery, by, r.person, counted(n)))
-		return err
-	})
-	if err != nil {
-		return secret.String{}, fmt.Errorf("issuing a recovery link: %w", err)
-	}
-	return a.URL(PathReset, token), nil
-}
-
 // Find is the account that an argument of the operator names: an identifier
 // or an address.
 func (a *Accounts) Find(ctx context.Context, by access.Subject, name string) (Account, error) {

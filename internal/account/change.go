@@ -135,7 +135,7 @@ func (a *Accounts) AskReset(ctx context.Context, by access.Subject, email string
 // PeekReset says whether a reset or recovery link can be used, and uses
 // nothing up. It returns the address that the link belongs to.
 func (a *Accounts) PeekReset(ctx context.Context, token secret.String) (email string, err error) {
-	l, err := a.peek(ctx, token, linkReset, linkRecover)
+	l, err := a.peek(ctx, token, resetLinks...)
 	if err != nil {
 		return "", err
 	}
@@ -144,10 +144,11 @@ func (a *Accounts) PeekReset(ctx context.Context, token secret.String) (email st
 }
 
 // Reset uses a reset or recovery link up: it sets the new password and ends
-// every session. A password that is refused leaves the link usable. Nobody is
+// every session. Second factors stay as they are, but for a link with which the
+// operator removes them. A password that is refused leaves the link usable. Nobody is
 // signed in by it. The holder gets a mail.
 func (a *Accounts) Reset(ctx context.Context, by access.Subject, token, chosen secret.String) error {
-	l, err := a.peek(ctx, token, linkReset, linkRecover)
+	l, err := a.peek(ctx, token, resetLinks...)
 	if err != nil {
 		return a.linkFailed(ctx, by, err)
 	}
@@ -175,6 +176,9 @@ func (a *Accounts) Reset(ctx context.Context, by access.Subject, token, chosen s
 			phc, store.Micros(now), r.account, r.state)
 		if err != nil || n == 0 {
 			return orGone(err)
+		}
+		if l.kind == linkRescue {
+			return a.rescuedTx(ctx, tx, by, r, v)
 		}
 		ended, err := a.passwordChangedTx(ctx, tx, v)
 		if err != nil {

@@ -25,7 +25,7 @@ type change struct {
 // for no second factor any more, sessions end where that is asked (OWASP ASVS
 // 5.0, 7.4.3), and the holder is told at every address of the account (6.3.7).
 func (a *Accounts) changedTx(ctx context.Context, tx *store.Tx, v Account, c change) (sessions int64, err error) {
-	if err := dropLinks(tx, v.ID, linkReset, linkRecover); err != nil {
+	if err := dropLinks(tx, v.ID, resetLinks...); err != nil {
 		return 0, err
 	}
 	if err := startAnewTx(tx, v.ID); err != nil {

@@ -41,6 +41,7 @@ var (
 	errSoleOwner = fault.New(fault.Conflict, "account.sole_owner", "You are the last active owner of an organisation. Make somebody else an owner first, or delete the organisation.")
 	errNotAway   = fault.New(fault.Conflict, "account.not_away", "The account is neither deactivated nor suspended. Nothing was changed.")
 	errAway      = fault.New(fault.Conflict, "account.suspended", "The account is suspended already. Nothing was changed.")
+	errAsleep    = fault.New(fault.Conflict, "account.asleep", "The account is suspended. Reactivate it first.")
 	errReason    = fault.New(fault.Invalid, "account.reason", "Give a reason of 3 to 200 characters on one line: it stands in the log.").On("reason")
 )
 
@@ -228,7 +229,7 @@ func (a *Accounts) restTx(tx *store.Tx, r row, as State) (sessions int64, err er
 	if err != nil || n == 0 {
 		return 0, orUnknown(err)
 	}
-	if err := dropLinks(tx, r.account, linkReset, linkRecover, linkAddress); err != nil {
+	if err := dropLinks(tx, r.account, append(resetLinks, linkAddress)...); err != nil {
 		return 0, err
 	}
 	if err := endWaitingTx(tx, r.account); err != nil {

@@ -52,6 +52,7 @@ const (
 	evRecoveryStopped  = "account.recovery_stopped"
 	evRecoveryReady    = "account.recovery_ready"
 	evRecovered        = "account.recovered"
+	evRescue           = "account.rescue_issued"
 	evRecoveryOpened   = "account.recovery_opened"
 	evRecoveryApproved = "account.recovery_approved"
 	evRecoveryRefused  = "account.recovery_refused"
@@ -110,6 +111,7 @@ var Events = []audit.Type{
 	{Name: evRecoveryStopped, Sentence: "{actor} stopped the recovery of the account, by {how}"},
 	{Name: evRecoveryReady, Sentence: "{actor} mailed the link that finishes the recovery, after the waiting time"},
 	{Name: evRecovered, Sentence: "{actor} recovered the account: second factors removed, a new password set; sessions ended: {sessions}"},
+	{Name: evRescue, Sentence: "{actor} issued a recovery link that removes the second factors; sessions ended: {sessions}"},
 	{Name: evRecoveryOpened, Sentence: "{actor} opened a recovery of the account: {reason}"},
 	{Name: evRecoveryApproved, Sentence: "{actor} approved the recovery of the account; it waits until {until}"},
 	{Name: evRecoveryRefused, Sentence: "{actor} refused the recovery of the account"},

@@ -455,3 +455,35 @@ func TestFactorStopsRecovery(t *testing.T) {
 	}
 	h.newest(ada, "account.recovery_stopped")
 }
+
+// The operator's link removes the second factor only when that was asked for.
+func TestRescue(t *testing.T) {
+	storeEach(t, func(t *testing.T, db *store.DB) {
+		h, by, s, p := lost(t, db)
+		for _, rescue := range []bool{false, true} {
+			issue, password := h.Recover, newWord
+			if rescue {
+				issue, password = h.Rescue, goodWord
+			}
+			link, err := issue(ctx, host(), by.Account)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if h.signedIn(s.Token) {
+				t.Error("a session goes on")
+			}
+			if err := h.Reset(ctx, stranger(), tokenOf(t, link), secret.Of(password)); err != nil {
+				t.Fatal(err)
+			}
+			if p.has[by.Account] == rescue {
+				t.Errorf("removing was asked for: %v; the factor is there: %v", rescue, p.has[by.Account])
+			}
+		}
+		h.newest(ada, "account.recovered")
+		if names := h.events(by.Tenant); count(names, evRescue) != 1 || count(names, evRecovered) != 1 {
+			t.Errorf("the log says %v", names)
+		}
+		_, err := h.Rescue(ctx, by, by.Account)
+		want(t, err, fault.Denied, "account.host_only")
+	})
+}

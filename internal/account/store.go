@@ -161,6 +161,7 @@ const (
 	linkAddress = "address" // confirms the address of an account that exists
 	linkReset   = "reset"   // sets a new password
 	linkRecover = "recover" // the same, issued on the host
+	linkRescue  = "rescue"  // and removes the second factors besides
 	linkOwner   = "owner"   // signs up the platform owner
 	linkAdmit   = "admit"   // signs up one person, whatever the mode
 
@@ -172,6 +173,9 @@ const (
 
 	linkNone = "none" // was never sent: the work is the same whether there is an account
 )
+
+// resetLinks are the links that set a new password.
+var resetLinks = []string{linkReset, linkRecover, linkRescue}
 
 // link is a single-use link as it is stored.
 type link struct {

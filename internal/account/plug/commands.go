@@ -25,7 +25,7 @@ func (p *plug) commands() []cli.Command {
 	one := cobra.ExactArgs(1)
 	return []cli.Command{{
 		Use: "user", Short: "Look at people's accounts, and help their holders back in",
-		Sub: []cli.Command{
+		Sub: append(restCommands(), []cli.Command{
 			{
 				Use: "list", Short: "The accounts, the oldest first", NeedsData: true, Run: list,
 				Flags: func(f *pflag.FlagSet) {
@@ -38,8 +38,13 @@ func (p *plug) commands() []cli.Command {
 				Use: "recover ADDRESS|ID", Short: "Print a link with which the holder sets a new password",
 				Long: "Prints a link with which the holder of an account sets a new password, once, within an hour.\n" +
 					"Every session of the account ends at once, and its address is told by mail. For somebody who\n" +
-					"lost both the password and the mailbox: make sure who is asking.",
+					"lost both the password and the mailbox: make sure who is asking. A second factor stays, unless\n" +
+					"--remove-factors is given. One person does this, since whoever has the host has the keys; it is\n" +
+					"in the log. Two members of staff can do it in the browser, at /-/staff/recovery.",
 				Example: "troth user recover ada@example.org", Args: one, NeedsData: true, Run: recoverAccount, Destroys: true,
+				Flags: func(f *pflag.FlagSet) {
+					f.Bool("remove-factors", false, "using the link removes the second factors too")
+				},
 			},
 			{Use: "signout ADDRESS|ID", Short: "End every session of an account", Args: one, NeedsData: true, Run: signOutAccount, Destroys: true},
 			{Use: "admit", Short: "Print a link with which one person signs up, whatever the mode of sign-up", NeedsData: true, Run: admit},
@@ -51,7 +56,7 @@ func (p *plug) commands() []cli.Command {
 					"the old epoch key is retired.",
 				Example: "troth user destroy --dry-run ada@example.org", Args: one, NeedsData: true, Run: destroyAccount, Destroys: true,
 			},
-		},
+		}...),
 	}}
 }
 
@@ -72,7 +77,7 @@ func named(ctx context.Context, env *cli.Env, args []string, destroyed bool) (*a
 		return nil, account.Account{}, err
 	}
 	v, err := accounts.Find(ctx, operator(), args[0])
-	if err == nil && v.State != account.Active && !destroyed {
+	if err == nil && v.State == account.Destroyed && !destroyed {
 		err = fault.New(fault.Gone, "account.destroyed", "The account %s was destroyed.", v.ID)
 	}
 	return accounts, v, err
@@ -117,6 +122,8 @@ func standing(v account.Account) string {
 		return string(v.State)
 	case v.Staff == account.StaffOwner:
 		return "platform owner"
+	case v.Staff == account.StaffSupport:
+		return "staff for support"
 	case v.ConfirmedAt.IsZero():
 		return "unconfirmed"
 	}
@@ -164,11 +171,19 @@ func recoverAccount(ctx context.Context, env *cli.Env, args []string) error {
 	if env.DryRun {
 		return would(ctx, env, accounts, v, "A recovery link would be printed")
 	}
-	link, err := accounts.Recover(ctx, operator(), v.ID)
+	factors, err := env.Flags.GetBool("remove-factors")
 	if err != nil {
 		return err
 	}
-	env.Say("With this link %s sets a new password, once, within an hour. All sessions were ended.", v.Email)
+	issue, says := accounts.Recover, "With this link %s sets a new password, once, within an hour. All sessions were ended."
+	if factors {
+		issue, says = accounts.Rescue, "With this link %s sets a new password, once, within an hour, and the second factors are removed. All sessions were ended."
+	}
+	link, err := issue(ctx, operator(), v.ID)
+	if err != nil {
+		return err
+	}
+	env.Say(says, v.Email)
 	return printLink(env, v.ID, link)
 }
 

@@ -47,6 +47,7 @@ func (p *plug) comeBack(r *web.Request) error {
 	case err != nil:
 		return err
 	}
+	r.Subject.Session = o.Signed.Session // which reads what is said
 	r.Flash(text.New("Welcome back. Your account is active again."))
 	return proceed(r, o, p.signInData(r).next())
 }
