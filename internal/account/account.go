@@ -18,6 +18,7 @@ import (
 	"troth/internal/secret"
 	"troth/internal/store"
 	"troth/internal/text"
+	"troth/internal/throttle"
 )
 
 //go:embed migrations/*.sql
@@ -27,7 +28,7 @@ var migrations embed.FS
 var Migrations fs.FS = migrations
 
 // Tables are the tables of this package.
-var Tables = []string{"account", "account_link", "account_mail", "account_cost", "account_device", "account_pending", "account_address", "account_past", "account_exposed", "account_pair", "account_recovery", "session"}
+var Tables = []string{"account", "account_link", "account_mail", "account_cost", "account_guess", "account_device", "account_pending", "account_address", "account_past", "account_exposed", "account_pair", "account_recovery", "session"}
 
 // Founder makes the personal tenant of a new account. Package tenant fills it.
 type Founder interface {
@@ -77,6 +78,8 @@ type Options struct {
 	Policies Policies  // nil: nobody asks for more
 	CoOwners CoOwners  // nil: nobody owns organisations
 
+	Throttle *throttle.Throttle // what all nodes know of guesses; nil: what this one does
+
 	Config  Config
 	Origin  string           // "https://example.org", for links in mails
 	Hashing password.Hashing // nil: Argon2id at the calibrated cost
@@ -96,6 +99,7 @@ type Accounts struct {
 	log      *slog.Logger
 	sessions *cache
 	seen     *seen
+	guess    guesses
 }
 
 // linksRef is the key under which links keep what people entered. Links live
@@ -122,6 +126,9 @@ func Open(ctx context.Context, o Options) (*Accounts, error) {
 	a.seen = newSeen(a.writeSeen)
 	if err := a.Keys.Create(ctx, linksRef, keySize); err != nil {
 		return nil, fmt.Errorf("making the key of links: %w", err)
+	}
+	if err := a.openGuesses(ctx); err != nil {
+		return nil, err
 	}
 	if a.Hashing == nil {
 		params, err := a.cost(ctx)

@@ -103,30 +103,27 @@ func (a *Accounts) Again(ctx context.Context, by access.Subject, typed secret.St
 		return Signed{}, err
 	}
 	amr := ""
+	var g guess
 	if !typed.IsZero() || len(with.Passkey) == 0 {
-		// Guesses are to be limited here, as those of signing in.
-		verdict, _, err := a.compare(ctx, r, typed)
-		if err != nil {
+		if g, err = a.presentPassword(ctx, by, r, typed, a.event(evAgainFailed, by, r.person, map[string]string{"kind": "password"}), errWrongAgain); err != nil {
 			return Signed{}, err
-		}
-		if !verdict.Match {
-			return Signed{}, a.refused(ctx, a.event(evAgainFailed, by, r.person, map[string]string{"kind": "password"}), errWrongAgain)
 		}
 		amr = amrPassword
 	}
 	var signed Signed
 	var refusal error
 	err = a.DB.Write(ctx, func(tx *store.Tx) (err error) {
-		signed, refusal, err = a.againTx(ctx, tx, by, r, amr, with)
+		signed, refusal, err = a.againTx(ctx, tx, by, r, amr, with, g)
 		return err
 	})
 	if err != nil {
+		a.back(ctx, g)
 		return Signed{}, fmt.Errorf("proving again who somebody is: %w", err)
 	}
 	return signed, refusal
 }
 
-func (a *Accounts) againTx(ctx context.Context, tx *store.Tx, by access.Subject, compared row, amr string, with Answer) (signed Signed, refusal, err error) {
+func (a *Accounts) againTx(ctx context.Context, tx *store.Tx, by access.Subject, compared row, amr string, with Answer, g guess) (signed Signed, refusal, err error) {
 	r, err := byID(tx, by.Account)
 	if err != nil || r.state != Active {
 		return Signed{}, nil, orUnknown(err)
@@ -150,6 +147,11 @@ func (a *Accounts) againTx(ctx context.Context, tx *store.Tx, by access.Subject,
 			return Signed{}, nil, err
 		}
 		if len(proven) == 0 {
+			if g.pauses() {
+				if err := a.afterPauseTx(ctx, tx, by, r, g); err != nil {
+					return Signed{}, nil, err
+				}
+			}
 			_, err = a.Log.AppendTx(tx, a.event(evAgainFailed, by, r.person, map[string]string{"kind": with.Kind}))
 			return Signed{}, wrongAnswer(with.Kind), err
 		}
@@ -158,6 +160,9 @@ func (a *Accounts) againTx(ctx context.Context, tx *store.Tx, by access.Subject,
 	// Without the password, the authenticator has verified its user.
 	if all := strings.Fields(amr); !has(all, amrPassword) && !has(all, amrUser) {
 		return Signed{}, nil, errWrongAgain
+	}
+	if err := a.rightTx(tx, by, g); err != nil {
+		return Signed{}, nil, err
 	}
 	signed, err = a.renewSessionTx(tx, by, amr)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"troth/internal/fault"
 	"troth/internal/secret"
 	"troth/internal/store"
+	"troth/internal/throttle"
 )
 
 var (
@@ -40,19 +41,26 @@ func (a *Accounts) beginAnswerTx(ctx context.Context, tx *store.Tx, q Question) 
 // Answer answers a pending sign-in with a second factor, and takes the next
 // step. A wrong answer is fault.Unauthenticated on the field "code"; after ten
 // of them, and whenever the sign-in cannot go on, it is fault.Gone and there is
-// nothing left of it. An answer is used up in the same transaction.
+// nothing left of it. Guesses are limited as those at passwords are: during a
+// pause it is fault.TooMany, whatever the answer. An answer is used up in the
+// same transaction.
 func (a *Accounts) Answer(ctx context.Context, by access.Subject, token secret.String, with Answer) (Outcome, error) {
 	digest, ok := secret.DigestOf(token.Reveal())
 	if !ok {
 		return Outcome{}, errStale
 	}
+	paid, err := a.payForCode(ctx, by, digest)
+	if err != nil {
+		return Outcome{}, fmt.Errorf("answering with a second factor: %w", err)
+	}
 	var out Outcome
 	var refusal error
-	err := a.DB.Write(ctx, func(tx *store.Tx) (err error) {
-		out, refusal, err = a.answerStepTx(ctx, tx, by, digest, token, with)
+	err = a.DB.Write(ctx, func(tx *store.Tx) (err error) {
+		out, refusal, err = a.answerStepTx(ctx, tx, by, digest, token, with, paid)
 		return err
 	})
 	if err != nil {
+		paid.Back()
 		return Outcome{}, fmt.Errorf("answering with a second factor: %w", err)
 	}
 	return out, refusal
@@ -60,7 +68,7 @@ func (a *Accounts) Answer(ctx context.Context, by access.Subject, token secret.S
 
 // answerStepTx takes the step of an answer. What is refused after it was counted
 // comes as a refusal, so that the transaction commits.
-func (a *Accounts) answerStepTx(ctx context.Context, tx *store.Tx, by access.Subject, digest secret.Digest, token secret.String, with Answer) (out Outcome, refusal, err error) {
+func (a *Accounts) answerStepTx(ctx context.Context, tx *store.Tx, by access.Subject, digest secret.Digest, token secret.String, with Answer, paid throttle.Guess) (out Outcome, refusal, err error) {
 	o, r, err := a.pendingTx(tx, digest)
 	if err != nil {
 		return Outcome{}, nil, err
@@ -70,20 +78,28 @@ func (a *Accounts) answerStepTx(ctx context.Context, tx *store.Tx, by access.Sub
 		return Outcome{}, nil, err
 	}
 	if n.step != StepFactor { // answered in another tab
+		tx.AfterCommit(paid.Back)
 		if out, err = a.advanceTx(ctx, tx, by, r, o, token); err == nil && out.Next != StepNone {
 			tx.Unaudited("nothing was asked, so nothing was answered")
 		}
 		return out, nil, err
 	}
-	// Guesses are to be limited here, besides maxWrong: a wrong code counts for
-	// the account and the network as a wrong password does.
-	amr, err := a.answerTx(ctx, tx, question(by, r, digest, with.Kind), with)
+	g, err := a.beginCodeTx(tx, r, o, with.Kind, paid)
 	if err != nil {
 		return Outcome{}, nil, err
 	}
+	var amr []string
+	if g.open {
+		if amr, err = a.answerTx(ctx, tx, question(by, r, digest, with.Kind), with); err != nil {
+			return Outcome{}, nil, err
+		}
+	}
 	if len(amr) == 0 {
-		refusal, err = a.wrongTx(tx, by, r, o, with.Kind)
+		refusal, err = a.wrongTx(ctx, tx, by, r, o, with.Kind, g)
 		return Outcome{}, refusal, err
+	}
+	if err := a.rightTx(tx, by, g); err != nil {
+		return Outcome{}, nil, err
 	}
 	o.amr = plus(o.amr, amr...)
 	e := a.event(evFactorUsed, by, r.person, map[string]string{"kind": with.Kind})
@@ -102,7 +118,7 @@ func (a *Accounts) answerStepTx(ctx context.Context, tx *store.Tx, by access.Sub
 
 // wrongAnswer is the refusal of a wrong answer.
 func wrongAnswer(kind string) error {
-	if kind == "passkey" {
+	if kind == kindPasskey {
 		return errWrongKey
 	}
 	return errWrongCode
@@ -110,8 +126,16 @@ func wrongAnswer(kind string) error {
 
 // wrongTx counts a wrong answer and says so in the log: it commits, and the
 // refusal is given afterwards.
-func (a *Accounts) wrongTx(tx *store.Tx, by access.Subject, r row, o ongoing, kind string) (refusal, err error) {
+func (a *Accounts) wrongTx(ctx context.Context, tx *store.Tx, by access.Subject, r row, o ongoing, kind string, g guess) (refusal, err error) {
 	refusal = wrongAnswer(kind)
+	if !g.open {
+		refusal = a.paused(g)
+	}
+	if g.pauses() {
+		if err := a.afterPauseTx(ctx, tx, by, r, g); err != nil {
+			return nil, err
+		}
+	}
 	if o.wrong++; o.wrong >= maxWrong {
 		refusal, err = errTooWrong, dropPending(tx, o.digest)
 	} else {

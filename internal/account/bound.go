@@ -13,7 +13,7 @@ import (
 
 // Strangers can cause mails to any address, by signing up with it and by
 // resetting its password. These are the bounds within an hour, for each of the
-// two purposes: whatever strangers do for one, the other is free, and what they
+// purposes: whatever strangers do for one, the other is free, and what they
 // do from their networks leaves the holder's own free, until all together have
 // sent as many as a mailbox bears.
 //
@@ -34,6 +34,7 @@ const (
 	forRecovery   = "recovery"
 	forAddress    = "address"     // what is asked about a new address
 	forOwnAddress = "own_address" // what one account asks
+	forUnlock     = "unlock"
 )
 
 // sendSome stores a link and sends its letter, unless the bounds are reached. A

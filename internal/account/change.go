@@ -30,12 +30,8 @@ func (a *Accounts) ChangePassword(ctx context.Context, by access.Subject, presen
 	if err != nil {
 		return Signed{}, err
 	}
-	verdict, _, err := a.compare(ctx, r, present)
-	if err != nil {
+	if _, err := a.presentPassword(ctx, by, r, present, a.event(evPasswordFail, by, r.person, nil), errWrongPresent); err != nil {
 		return Signed{}, err
-	}
-	if !verdict.Match {
-		return Signed{}, a.refused(ctx, a.event(evPasswordFail, by, r.person, nil), errWrongPresent)
 	}
 	phc, err := a.Hashing.Hash(ctx, next)
 	if err != nil {
@@ -84,6 +80,9 @@ func (a *Accounts) replace(ctx context.Context, by access.Subject, r row, v Acco
 func (a *Accounts) AskReset(ctx context.Context, by access.Subject, email string) error {
 	email, err := readEmail(email)
 	if err != nil {
+		return err
+	}
+	if err := a.effort(by); err != nil {
 		return err
 	}
 	indexes, err := a.indexes(ctx, email)

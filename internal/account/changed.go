@@ -49,9 +49,12 @@ func startAnewTx(tx *store.Tx, account id.Account) error {
 }
 
 // passwordChangedTx is what every new password brings: all sessions end, and a
-// change of address that waits. Whoever began it may be the reason for the
+// change of address that waits; wrong guesses at the one before are forgotten. Whoever began it may be the reason for the
 // new password.
 func (a *Accounts) passwordChangedTx(ctx context.Context, tx *store.Tx, v Account) (sessions int64, err error) {
+	if _, err := a.forgetGuessesTx(tx, v.ID); err != nil {
+		return 0, err
+	}
 	if err := endAddressTx(tx, v.ID); err != nil {
 		return 0, err
 	}

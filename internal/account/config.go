@@ -20,6 +20,7 @@ type Config struct {
 	Signup
 	Passwords
 	Lifetimes
+	Guessing Guessing
 }
 
 // Signup is the section [signup].
@@ -57,6 +58,7 @@ func Defaults() Config {
 			RecoveryDelay: config.Duration(72 * time.Hour), StaffRecoveryWait: config.Duration(24 * time.Hour),
 		},
 		Lifetimes: Lifetimes{Idle: config.Duration(12 * time.Hour), Absolute: config.Duration(maxAbsolute), Remember: config.Duration(30 * 24 * time.Hour)},
+		Guessing:  defaultGuessing(),
 	}
 }
 
@@ -73,6 +75,7 @@ func (c *Config) Sections() []config.Section {
 		{Name: "signup", Doc: "Who may make an account. Nobody becomes staff by signing up.", Value: &c.Signup, Check: c.Signup.check},
 		{Name: "account", Doc: "Passwords and the links that are mailed.", Value: &c.Passwords, Check: c.Passwords.check},
 		{Name: "session", Doc: "How long somebody stays signed in.", Value: &c.Lifetimes, Check: c.Lifetimes.check},
+		{Name: "throttle", Doc: "Limits on guessing passwords and codes. See docs/accounts.md.", Value: &c.Guessing, Check: c.Guessing.check},
 	}
 }
 

@@ -77,7 +77,7 @@ func TestConfig(t *testing.T) {
 	for _, s := range c.Sections() {
 		names = append(names, s.Name)
 	}
-	if !slices.Equal(names, []string{"signup", "account", "session"}) {
+	if !slices.Equal(names, []string{"signup", "account", "session", "throttle"}) {
 		t.Errorf("the sections are %v", names)
 	}
 }

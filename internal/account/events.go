@@ -68,7 +68,7 @@ const (
 )
 
 // Events are the types of events that this package writes.
-var Events = []audit.Type{
+var Events = append(guessEvents, []audit.Type{
 	{Name: evAsked, Sentence: "{actor} asked to sign up"},
 	{Name: evAskedTaken, Sentence: "{actor} asked to sign up with the address of this account; its owner was told by mail", Outcome: audit.Denied},
 	{Name: evAskedRefused, Sentence: "{actor} asked to sign up; it was refused: {reason}", Outcome: audit.Denied},
@@ -125,7 +125,7 @@ var Events = []audit.Type{
 	{Name: evAlerted, Sentence: "{actor} told those who watch ({people} addresses) of accounts whose passwords were found in a breach: {accounts}", Outcome: audit.Failure},
 	{Name: evSwept, Sentence: "{actor} compared stolen credentials with the accounts: {pairs} pairs, of which {accounts} are of addresses that have one"},
 	{Name: evCalibrated, Sentence: "{actor} calibrated the cost of password hashes: {cost} takes {took}, aimed at {aim}"},
-}
+}...)
 
 // event is an event about an account, in the activity of its home.
 func (a *Accounts) event(name string, by access.Subject, about person, metadata map[string]string) audit.Event {

@@ -25,6 +25,7 @@ import (
 	"troth/internal/secret"
 	"troth/internal/store"
 	"troth/internal/store/storetest"
+	"troth/internal/throttle"
 )
 
 // clock is a time that tests move.
@@ -235,7 +236,7 @@ func running(t testing.TB, db *store.DB) {
 
 // schema is everything that a house migrates.
 func schema() []fs.FS {
-	return []fs.FS{audit.Migrations, access.Migrations, Migrations, testMigrations()}
+	return []fs.FS{audit.Migrations, access.Migrations, throttle.Migrations, Migrations, testMigrations()}
 }
 
 // each runs a test on a house on every engine.

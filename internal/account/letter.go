@@ -3,6 +3,7 @@ package account
 import (
 	"strings"
 
+	"troth/internal/config"
 	"troth/internal/mail"
 	"troth/internal/secret"
 	"troth/internal/text"
@@ -99,5 +100,24 @@ func (a *Accounts) recoveryLetter(to string, about person) mail.Message {
 		text.New("A recovery link for your account was issued"),
 		text.New("The operator of %s issued a link with which a new password can be set for your account, and ended all of its sessions.", a.Origin),
 		text.New("If you did not ask for it, tell whoever runs this service at once."),
+	)
+}
+
+func (a *Accounts) unlockLetter(to string, about person, failures int, token secret.String) mail.Message {
+	return a.letter("account.unlock", to, about,
+		text.New("Somebody is guessing at your account"),
+		text.New("Wrong passwords or codes for your account at %s were entered in a row: %d. For a while none is taken from browsers that are new to your account. Browsers in which you have signed in before go on as always, and nothing was changed.", a.Origin, failures),
+		text.New("If you want to sign in in a new browser, open this link in it. It can be used once, within %s.", config.Duration(unlockLife)),
+		line(a.URL(PathUnlock, token).Reveal()),
+		text.New("Otherwise there is nothing to do. You get this mail once, however long it goes on."),
+	)
+}
+
+func (a *Accounts) newBrowserLetter(to string, about person, token secret.String) mail.Message {
+	return a.letter("account.new_browser", to, about,
+		text.New("Sign in in a new browser"),
+		text.New("Somebody asked for a link with which your password is taken in a new browser at %s, whatever others have tried. If it was you, open this link in that browser. It can be used once, within %s.", a.Origin, a.Config.ResetLife),
+		line(a.URL(PathUnlock, token).Reveal()),
+		notAsked,
 	)
 }

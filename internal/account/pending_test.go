@@ -165,9 +165,12 @@ func TestWrongAnswersEndTheSignIn(t *testing.T) {
 		o := h.attempt(secret.String{})
 		for n := range maxWrong {
 			_, err := h.answer(o, "totp", "wrong")
-			if n < maxWrong-1 {
+			switch free := h.Config.Guessing.Free; {
+			case n < free:
 				want(t, err, fault.Unauthenticated, "account.wrong_code")
-			} else {
+			case n < maxWrong-1:
+				want(t, err, fault.TooMany, "account.paused")
+			default:
 				want(t, err, fault.Gone, "account.too_many_wrong")
 			}
 		}

@@ -37,7 +37,7 @@ func (a *Accounts) SignInProven(ctx context.Context, by access.Subject, p Proof)
 		return Outcome{}, fmt.Errorf("reading an account: %w", err)
 	}
 	if !r.state.returns() {
-		return Outcome{}, a.refused(ctx, a.signInFailed(by, r.person), errSignIn)
+		return Outcome{}, a.refused(ctx, a.signInFailed(by, guess{who: r.person, open: true}), errSignIn)
 	}
 	first := proof{amr: plus("", append(p.AMR, amrMulti)...)}
 	if p.UseTx != nil {

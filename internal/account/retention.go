@@ -12,7 +12,7 @@ import (
 const sweepLimit = 1000
 
 // Retention says how long the rows of this package are kept.
-var Retention = []retention.Rule{
+var Retention = append(guessRetention, []retention.Rule{
 	{Table: "account", Keep: "As long as the account; of a destroyed one the identifier and the times stay, so that the identifier is never given to somebody else."},
 	{Table: "account_cost", Keep: "As long as the installation: one row for each calibration, with nothing personal in it."},
 	{
@@ -34,7 +34,7 @@ var Retention = []retention.Rule{
 	},
 	{
 		Table: "account_link", Every: 15 * time.Minute,
-		Keep: "Until the link is used or expires: an hour for a new password, a day for what was applied for.",
+		Keep: "Until the link is used or expires: an hour for a new password, a day for what was applied for, two weeks to unlock an account.",
 		Sweep: func(_ context.Context, tx *store.Tx, now time.Time) (int64, error) {
 			return tx.Exec(`DELETE FROM account_link WHERE digest IN
 				(SELECT digest FROM account_link WHERE expires_at <= $1 LIMIT $2)`, store.Micros(now), sweepLimit)
@@ -96,4 +96,4 @@ var Retention = []retention.Rule{
 				(SELECT session FROM session WHERE expires_at <= $1 OR seen_at + idle <= $2 LIMIT $3)`, store.Micros(now), store.Micros(now), sweepLimit)
 		},
 	},
-}
+}...)

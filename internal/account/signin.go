@@ -47,30 +47,32 @@ type Outcome struct {
 // nothing has, a session begins. A session of the same browser (by.Session)
 // ends then: the token is another one before and after (OWASP ASVS 5.0, 7.2.4).
 // Refusals are fault.Unauthenticated with one sentence, after the work of one
-// hash, whether the address is known or not.
+// hash, whether the address is known or not. A network that has guessed wrong too
+// often gets fault.TooMany, before any work.
 func (a *Accounts) SignIn(ctx context.Context, by access.Subject, t Attempt) (Outcome, error) {
-	indexes, err := a.indexes(ctx, t.Email)
-	if err != nil {
-		return Outcome{}, err
-	}
 	browser, err := a.browser(ctx, t.Device)
 	if err != nil {
 		return Outcome{}, err
 	}
-	var r row
-	err = a.DB.Read(ctx, func(tx *store.Tx) (err error) {
-		r, err = byEmail(tx, indexes)
-		return err
-	})
-	if err != nil {
-		return Outcome{}, fmt.Errorf("looking for an account: %w", err)
+	if _, ok := password.Normalise(t.Password); !ok || t.Password.IsZero() {
+		return Outcome{}, a.noPassword(ctx, by)
 	}
-	verdict, p, err := a.compare(ctx, r, t.Password)
+	r, g, err := a.beginSignIn(ctx, by, t.Email, browser)
 	if err != nil {
 		return Outcome{}, err
 	}
+	defer g.done()
+	compared := r
+	if !g.open {
+		compared = row{} // the same work, and the same answer, whatever the password is
+	}
+	verdict, p, err := a.compare(ctx, compared, t.Password)
+	if err != nil {
+		a.back(ctx, g)
+		return Outcome{}, err
+	}
 	if !verdict.Match {
-		return Outcome{}, a.refused(ctx, a.signInFailed(by, r.person), errSignIn)
+		return Outcome{}, a.wrong(ctx, by, r, g, a.signInFailed(by, g), errSignIn)
 	}
 	if err := a.askExposed(ctx, by, r, p); err != nil {
 		return Outcome{}, err
@@ -81,7 +83,18 @@ func (a *Accounts) SignIn(ctx context.Context, by access.Subject, t Attempt) (Ou
 			return Outcome{}, err
 		}
 	}
-	return a.begin(ctx, by, r, browser, proof{amr: amrPassword, upgraded: upgraded})
+	return a.begin(ctx, by, r, browser, proof{
+		amr: amrPassword, upgraded: upgraded, pass: g.from.pass, useTx: func(tx *store.Tx) error { return a.rightTx(tx, by, g) },
+	})
+}
+
+// noPassword refuses what no password can be: the network pays for it as for any
+// other guess, and no hash is computed, whatever the address is.
+func (a *Accounts) noPassword(ctx context.Context, by access.Subject) error {
+	if _, err := a.pay(by); err != nil {
+		return err
+	}
+	return a.refused(ctx, a.event(evSignInFailed, by, person{}, map[string]string{"reason": "what was entered can be no password"}), errSignIn)
 }
 
 // proof is what the first step of a sign-in has proven.
@@ -89,6 +102,7 @@ type proof struct {
 	amr      string
 	renew    Renew
 	upgraded string                   // a hash of the same password at the present cost
+	pass     bool                     // the browser has no cookie of the account yet, and counts by itself all the same
 	useTx    func(tx *store.Tx) error // uses the proof up, in the transaction of the step
 }
 
@@ -105,12 +119,15 @@ func (a *Accounts) compare(ctx context.Context, r row, typed secret.String) (pas
 
 // signInFailed is the event of a failed sign-in: in the activity of the
 // account that was tried, or in the platform's when there is none.
-func (a *Accounts) signInFailed(by access.Subject, about person) audit.Event {
+func (a *Accounts) signInFailed(by access.Subject, g guess) audit.Event {
 	reason := "the password was wrong"
-	if about.account == "" {
+	switch {
+	case g.who.account == "":
 		reason = "the address is not known"
+	case !g.open:
+		reason = "after too many wrong ones in a row, no password was taken there"
 	}
-	return a.event(evSignInFailed, by, about, map[string]string{"reason": reason})
+	return a.event(evSignInFailed, by, g.who, map[string]string{"reason": reason})
 }
 
 // begin takes the first step of a sign-in, in the transaction that makes sure
@@ -150,6 +167,11 @@ func (a *Accounts) firstStepTx(ctx context.Context, tx *store.Tx, by access.Subj
 	known, err := a.settleTx(tx, r, &b)
 	if err != nil {
 		return Outcome{}, err
+	}
+	if p.pass {
+		if err := a.passTx(tx, r.account, b.digest); err != nil {
+			return Outcome{}, err
+		}
 	}
 	token := secret.NewToken()
 	digest, _ := secret.DigestOf(token.Reveal())

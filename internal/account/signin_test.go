@@ -33,7 +33,11 @@ func TestSignInRefusals(t *testing.T) {
 			if !errors.Is(err, errSignIn) || err.Error() != errSignIn.Error() {
 				t.Errorf("%s: the answer is %v", name, err)
 			}
-			if n := h.hashing.work() - before; n != 1 {
+			hashes := int64(1)
+			if strings.HasSuffix(name, " password") && name != "wrong password" {
+				hashes = 0 // what can be no password is refused for that, whatever the address is
+			}
+			if n := h.hashing.work() - before; n != hashes {
 				t.Errorf("%s: %d hashes were computed", name, n)
 			}
 		}

@@ -62,6 +62,9 @@ func (a *Accounts) SignUp(ctx context.Context, by access.Subject, form Applicati
 	if err != nil {
 		return Signed{}, err
 	}
+	if err := a.effort(by); err != nil {
+		return Signed{}, err
+	}
 	phc, err := a.Hashing.Hash(ctx, chosen)
 	if err != nil {
 		return Signed{}, err

@@ -171,6 +171,9 @@ const (
 	linkRegain     = "regain"      // asks for a recovery, or finishes one
 	linkKeep       = "keep"        // stops a recovery
 
+	linkUnlock = "unlock" // unlocks an account for a browser
+	linkPass   = "pass"   // lets a browser in which that was done count by itself; never mailed
+
 	linkNone = "none" // was never sent: the work is the same whether there is an account
 )
 

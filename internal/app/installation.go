@@ -190,7 +190,7 @@ func (in *Installation) openPeople(ctx context.Context, o options) (err error) {
 		DB: in.db, Keys: in.keys, Log: in.audit, Access: in.access, Post: in.mailer,
 		Founder: in.tenants, Inviter: in.tenants, Leaver: leavers{in}, CoOwners: in.tenants, Policies: in.tenants,
 		Factors: []account.Factors{passkeys{in.passkeys}}, Passkeys: passkeys{in.passkeys},
-		Config: in.set.account, Origin: in.set.site.Origin, Hashing: o.hashing, Now: in.now, Logger: in.log,
+		Throttle: in.throttle, Config: in.set.account, Origin: in.set.site.Origin, Hashing: o.hashing, Now: in.now, Logger: in.log,
 		Alert: in.set.breach.Alert,
 		Rules: password.Rules{Known: in.breaches, Service: append([]string{in.set.site.Service}, in.set.site.Hosts...)},
 	})

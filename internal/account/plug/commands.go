@@ -47,6 +47,13 @@ func (p *plug) commands() []cli.Command {
 				},
 			},
 			{Use: "signout ADDRESS|ID", Short: "End every session of an account", Args: one, NeedsData: true, Run: signOutAccount, Destroys: true},
+			{
+				Use: "unlock ADDRESS|ID", Short: "Forget the wrong passwords and codes that were tried at an account",
+				Long: "After too many wrong passwords or codes in a row, an account takes none from browsers that are new to\n" +
+					"it for a while, and after a hundred none at all. Its holder gets a link by mail that ends this; for\n" +
+					"somebody who cannot read it, this command does. Nobody is signed in by it.",
+				Example: "troth user unlock ada@example.org", Args: one, NeedsData: true, Run: unlockAccount,
+			},
 			{Use: "admit", Short: "Print a link with which one person signs up, whatever the mode of sign-up", NeedsData: true, Run: admit},
 			{
 				Use: "destroy ADDRESS|ID", Short: "Destroy an account and the keys of everything personal about it",
@@ -207,6 +214,28 @@ func printLink(env *cli.Env, whose id.Account, link secret.String) error {
 		Link    string     `json:"link"`
 	}{whose, link.Reveal()}
 	return env.Print(answer, func(t *cli.Table) { t.Line("%s", answer.Link) })
+}
+
+func unlockAccount(ctx context.Context, env *cli.Env, args []string) error {
+	accounts, v, err := named(ctx, env, args, false)
+	if err != nil {
+		return err
+	}
+	counted, err := accounts.Unlock(ctx, operator(), v.ID)
+	if err != nil {
+		return err
+	}
+	answer := struct {
+		Account id.Account `json:"account"`
+		Counted bool       `json:"counted"`
+	}{v.ID, counted}
+	return env.Print(answer, func(t *cli.Table) {
+		if counted {
+			t.Line("What was tried at %s is forgotten: its password is taken from any browser again.", v.Email)
+			return
+		}
+		t.Line("Nothing wrong was tried at %s since the last right password, so there was nothing to forget.", v.Email)
+	})
 }
 
 func signOutAccount(ctx context.Context, env *cli.Env, args []string) error {

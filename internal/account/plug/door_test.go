@@ -28,6 +28,7 @@ import (
 	"troth/internal/store"
 	"troth/internal/store/storetest"
 	"troth/internal/text"
+	"troth/internal/throttle"
 	"troth/internal/trust"
 	"troth/internal/web"
 )
@@ -109,7 +110,7 @@ func open(t testing.TB, change ...func(*door)) *door {
 			t.Fatal(err)
 		}
 	}
-	db := storetest.SQLite(t, audit.Migrations, access.Migrations, jobs.Migrations, mail.Migrations, account.Migrations)
+	db := storetest.SQLite(t, audit.Migrations, access.Migrations, jobs.Migrations, mail.Migrations, account.Migrations, throttle.Migrations)
 	d.db = db
 	dir := t.TempDir()
 	root, err := keys.CreateRoot(filepath.Join(dir, "root"))

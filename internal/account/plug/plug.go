@@ -94,7 +94,7 @@ func (p *plug) routes() []web.Route {
 		byLink    = "whoever holds the link may use it: it was mailed, or issued on the host"
 	)
 	token := map[string]string{"token": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}
-	return append(p.recoverRoutes(), []web.Route{
+	return append(append(p.recoverRoutes(), p.unlockRoutes()...), []web.Route{
 		{Method: get, Path: "/-/signup", Public: stranger, Doc: "The form to sign up.", Handle: p.showSignUp},
 		{Method: post, Path: "/-/signup", Public: stranger, Doc: "Sign up.", Cost: hashing, Handle: p.signUp},
 		{Method: get, Path: "/-/signup/sent", Public: stranger, Doc: "Says that a mail is on its way.", Handle: p.sentSignUp},

@@ -172,6 +172,7 @@ type signInData struct {
 	SignUpPath string // "" when nobody can sign up
 	Passkeys   bool   // one can sign in with a passkey
 	RPID       string // with Unknown
+	Failed     bool
 	Unknown    string // the identifier of a passkey that belongs to nobody, which the device may forget
 }
 
@@ -209,6 +210,7 @@ func (p *plug) signIn(r *web.Request) error {
 		Email: r.Value("email"), Password: secret.Of(r.Value("password")), Device: device(r),
 	})
 	if err != nil {
+		d.Failed = true
 		return r.FormPage("account/signin", titleSignIn, d, err)
 	}
 	return proceed(r, o, d.next())

@@ -1,0 +1,44 @@
+package account
+
+import (
+	"context"
+	"time"
+
+	"troth/internal/audit"
+	"troth/internal/retention"
+	"troth/internal/store"
+)
+
+// The names of the events around guessing.
+const (
+	evGuessesPaused   = "account.guesses_paused"
+	evGuessesShut     = "account.guesses_shut"
+	evOwnPaused       = "account.own_guesses_paused"
+	evBrowserStrange  = "account.browser_forgotten"
+	evSessionExpelled = "account.session_expelled"
+	evUnlockAsked     = "account.unlock_asked"
+	evUnlockUnknown   = "account.unlock_unknown"
+	evUnlocked        = "account.unlocked"
+	evGuessing        = "account.guessing_set"
+)
+
+var guessEvents = []audit.Type{
+	{Name: evGuessesPaused, Sentence: "{actor} gave wrong passwords or codes in a row: {failures}; from new browsers none is taken for {pause}", Outcome: audit.Denied},
+	{Name: evGuessesShut, Sentence: "{actor} gave wrong passwords or codes in a row: {failures}; from new browsers none is taken until the account is unlocked", Outcome: audit.Denied},
+	{Name: evOwnPaused, Sentence: "{actor} gave wrong passwords or codes in a row in a known browser: {failures}; there, none is taken for {pause}", Outcome: audit.Denied},
+	{Name: evBrowserStrange, Sentence: "{actor} gave wrong passwords or codes in a row in a known browser: {failures}; it counts as a new one from now on", Outcome: audit.Denied},
+	{Name: evSessionExpelled, Sentence: "{actor} gave wrong passwords or codes in a row: {failures}; the session was ended", Outcome: audit.Denied},
+	{Name: evUnlockAsked, Sentence: "{actor} asked for a link to sign in in a new browser"},
+	{Name: evUnlockUnknown, Sentence: "{actor} asked for a link to sign in in a new browser, for an address without an account", Outcome: audit.Failure},
+	{Name: evUnlocked, Sentence: "{actor} unlocked the account: wrong passwords and codes are forgotten"},
+	{Name: evGuessing, Sentence: "{actor} set how many wrong guesses in a row the account bears: {free}, then none for {pause}"},
+}
+
+var guessRetention = []retention.Rule{{
+	Table: "account_guess", Every: 15 * time.Minute,
+	Keep: "For 30 days after the last wrong guess, or until the account is unlocked or somebody guesses right: how many there were in a row, under a keyed digest of the address.",
+	Sweep: func(_ context.Context, tx *store.Tx, now time.Time) (int64, error) {
+		return tx.Exec(`DELETE FROM account_guess WHERE key IN
+			(SELECT key FROM account_guess WHERE expires_at <= $1 LIMIT $2)`, store.Micros(now), sweepLimit)
+	},
+}}
