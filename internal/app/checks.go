@@ -5,12 +5,14 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 
 	"troth/internal/access"
 	"troth/internal/edge"
 	"troth/internal/fault"
 	"troth/internal/part"
+	"troth/internal/tenant"
 	"troth/internal/text"
 )
 
@@ -151,4 +153,26 @@ func grantsOf(s *Settings, parts []part.Part) ([]access.Grant, error) {
 
 func invalid(key, format string, args ...any) error {
 	return fault.New(fault.Invalid, "app.setting", format, args...).On(key)
+}
+
+var planName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
+
+func (s *Settings) checkPlans() error {
+	seen := map[string]bool{tenant.NoPlan: true}
+	for _, p := range s.plans {
+		if !planName.MatchString(p.Name) || seen[p.Name] {
+			return invalid("plan", "A [[plan]] is called %q; give each a name of its own, of small letters, digits and dashes, and not %s.", p.Name, tenant.NoPlan)
+		}
+		seen[p.Name] = true
+	}
+	return nil
+}
+
+// planList is the plans for package tenant.
+func (s *Settings) planList() []tenant.Plan {
+	var all []tenant.Plan
+	for _, p := range s.plans {
+		all = append(all, tenant.Plan(p))
+	}
+	return all
 }

@@ -19,6 +19,7 @@ import (
 	"troth/internal/cli"
 	"troth/internal/edge"
 	edgeplug "troth/internal/edge/plug"
+	"troth/internal/factor"
 	"troth/internal/fault"
 	"troth/internal/jobs"
 	"troth/internal/keys"
@@ -51,6 +52,7 @@ type Installation struct {
 	mailer   *mail.Mailer
 	throttle *throttle.Throttle
 	texts    *sms.Texts
+	factors  *factor.Factors
 	jobs     *jobs.Jobs
 	atlas    *place.Atlas
 	breaches *breach.Lists
@@ -178,7 +180,7 @@ func (in *Installation) openPeople(ctx context.Context, o options) (err error) {
 	}
 	in.tenants = tenant.New(tenant.Options{
 		DB: in.db, Keys: in.keys, Log: in.audit, Access: in.access, Mail: in.mailer,
-		People: people{in}, Factored: people{in}, Origin: in.set.site.Origin, Now: in.now,
+		People: people{in}, Factored: people{in}, Origin: in.set.site.Origin, Plans: in.set.planList(), Now: in.now,
 	})
 	if err := in.openPasskeys(); err != nil {
 		return err
@@ -186,10 +188,11 @@ func (in *Installation) openPeople(ctx context.Context, o options) (err error) {
 	in.breaches = breach.New(breach.Options{
 		Dir: filepath.Join(in.set.Data, "breach"), Config: in.set.breach, DB: in.db, Keys: in.keys, Log: in.audit, Now: in.now, Logger: in.log,
 	})
+	in.openFactors()
 	in.accounts, err = account.Open(ctx, account.Options{
 		DB: in.db, Keys: in.keys, Log: in.audit, Access: in.access, Post: in.mailer,
 		Founder: in.tenants, Inviter: in.tenants, Leaver: leavers{in}, CoOwners: in.tenants, Policies: in.tenants,
-		Factors: []account.Factors{passkeys{in.passkeys}}, Passkeys: passkeys{in.passkeys},
+		Factors: []account.Factors{passkeys{in.passkeys}, codes{in}}, Passkeys: passkeys{in.passkeys},
 		Throttle: in.throttle, Config: in.set.account, Origin: in.set.site.Origin, Hashing: o.hashing, Now: in.now, Logger: in.log,
 		Alert: in.set.breach.Alert,
 		Rules: password.Rules{Known: in.breaches, Service: append([]string{in.set.site.Service}, in.set.site.Hosts...)},

@@ -74,7 +74,7 @@ type town struct {
 var narrower = map[string]access.Permission{"event": auditplug.PermRead}
 
 // nameless are the wildcards that name nothing of anybody's.
-var nameless = []string{"token", "path", "digest", "id", "mail", "hash", "file", "passkey"}
+var nameless = []string{"token", "path", "digest", "id", "mail", "hash", "file", "passkey", "factor"}
 
 func inhabit(t *testing.T, change ...func(*Settings)) *town {
 	t.Helper()

@@ -10,6 +10,7 @@ import (
 	backupplug "troth/internal/backup/plug"
 	breachplug "troth/internal/breach/plug"
 	edgeplug "troth/internal/edge/plug"
+	factorplug "troth/internal/factor/plug"
 	"troth/internal/jobs"
 	keysplug "troth/internal/keys/plug"
 	mailplug "troth/internal/mail/plug"
@@ -41,6 +42,7 @@ func (in *Installation) list() []part.Part {
 		trustplug.New(trustplug.Options{Trust: in.Trust, Bench: in.bench, CA: in.set.publicAuthority()}),
 		accountplug.New(in.accounts, &in.set.account),
 		passkeyplug.New(passkeyplug.Deps{Passkeys: in.passkeys, Holders: holders{in}, Config: &in.set.passkey, Origin: in.set.site.Origin}),
+		factorplug.New(factorplug.Deps{Factors: in.factors, Config: &in.set.factor, Passkeys: in.listPasskeys}),
 		tenantplug.New(&tenantplug.Deps{Tenants: in.tenants, Switcher: in.accounts, Access: in.access}),
 		breachplug.New(breachplug.Deps{Lists: in.breaches, Config: &in.set.breach, Pairs: pairs{in}, Now: in.now}),
 		backupplug.New(backupplug.Deps{Source: in, Places: placesFor, Now: in.now}),

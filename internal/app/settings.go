@@ -16,6 +16,7 @@ import (
 	"troth/internal/breach"
 	"troth/internal/config"
 	"troth/internal/edge"
+	"troth/internal/factor"
 	"troth/internal/fault"
 	"troth/internal/mail"
 	"troth/internal/passkey"
@@ -73,6 +74,12 @@ type permission struct {
 	Roles []string `toml:"roles" doc:"the lowest role that has it is enough: owner, admin, member or viewer"`
 }
 
+// customerPlan is one [[plan]].
+type customerPlan struct {
+	Name         string `toml:"name" doc:"what “troth tenant plan” calls it, such as business"`
+	TextMessages bool   `toml:"text_messages" doc:"whether the people of a tenant on this plan may set up codes by text message, which [sms] sends"`
+}
+
 // Settings is a whole troth.toml.
 type Settings struct {
 	Data string // the data directory; never in the file
@@ -87,15 +94,17 @@ type Settings struct {
 	place       place.Config
 	sms         sms.Config
 	passkey     passkey.Config
+	factor      factor.Config
 	log         auditplug.Config
 	routes      []route
 	permissions []permission
+	plans       []customerPlan
 }
 
 // defaults are the settings of a development installation that sets nothing.
 func defaults(data string) *Settings {
 	s := &Settings{
-		Data: data, account: account.Defaults(), mail: mail.Defaults(), breach: breach.Defaults(), sms: sms.Defaults(), passkey: passkey.Defaults(), log: auditplug.Defaults(),
+		Data: data, account: account.Defaults(), mail: mail.Defaults(), breach: breach.Defaults(), sms: sms.Defaults(), factor: factor.Defaults(), passkey: passkey.Defaults(), log: auditplug.Defaults(),
 		site: site{Environment: development, Service: "Troth", Listen: "127.0.0.1:8443"},
 	}
 	return s
@@ -113,12 +122,14 @@ func (s *Settings) sections() []config.Section {
 	list = append(list, s.breach.Sections()...)
 	list = append(list, s.mail.Sections()...)
 	list = append(list, s.place.Sections()...)
+	list = append(list, s.factor.Sections()...)
 	list = append(list, s.sms.Sections()...)
 	list = append(list, s.passkey.Sections()...)
 	list = append(list, s.log.Sections()...)
 	return append(list,
 		config.Section{Name: "route", Doc: "Who may reach which part of your application. What no route covers needs a signed-in person.", Value: &s.routes},
 		config.Section{Name: "permission", Doc: "Permissions of your application, by role. They arrive in Troth-Assertion, and a [[route]] can ask for them.", Value: &s.permissions},
+		config.Section{Name: "plan", Doc: "Plans, of which “troth tenant plan” gives one to a customer.", Value: &s.plans, Check: s.checkPlans},
 	)
 }
 

@@ -18,6 +18,7 @@ type Size struct {
 	ID        id.Tenant
 	Kind      Kind
 	CreatedAt time.Time
+	Plan      string // of one tenant alone: a list leaves it out
 	People    int
 	Pending   int // invitations
 }
@@ -55,6 +56,9 @@ func (t *Tenants) Measure(ctx context.Context, by access.Subject, tenant id.Tena
 			return err
 		}
 		s = Size{ID: row.tenant, Kind: row.kind, CreatedAt: row.createdAt}
+		if s.Plan, err = planTx(tx, tenant); err != nil {
+			return err
+		}
 		s.People, s.Pending, err = countsTx(tx, tenant)
 		return err
 	})

@@ -18,6 +18,7 @@ var Events = []audit.Type{
 	{Name: "tenant.factor_required", Sentence: "{actor} decided that the organisation lets in only who used a second factor, from {from} on"},
 	{Name: "tenant.factor_required_always", Sentence: "{actor} decided that the organisation lets in only who used a second factor at that sign-in, from {from} on"},
 	{Name: "tenant.factor_optional", Sentence: "{actor} decided that the organisation asks for no second factor any more"},
+	{Name: "tenant.plan_set", Sentence: "{actor} put this on the plan {plan}"},
 	{Name: "tenant.destroyed", Sentence: "{actor} deleted the organisation"},
 	{Name: "tenant.ended", Sentence: "{actor} deleted the organisation {tenant}, with {people} people in it"},
 	{Name: "tenant.key_destroyed", Sentence: "The key of the deleted organisation {tenant} was destroyed"},

@@ -142,6 +142,7 @@ type Options struct {
 
 	Factored Factored // nil: nobody can have a second factor
 	Origin   string   // "https://example.com", before the path of a link
+	Plans    []Plan   // that a tenant can be on
 	Now      func() time.Time
 }
 
@@ -157,12 +158,13 @@ type Tenants struct {
 	factored Factored
 
 	origin string
+	plans  []Plan
 	now    func() time.Time
 }
 
 // New makes the domain.
 func New(o Options) *Tenants {
-	return &Tenants{db: o.DB, keys: o.Keys, log: o.Log, access: o.Access, mail: o.Mail, people: o.People, factored: o.Factored, origin: o.Origin, now: o.Now}
+	return &Tenants{db: o.DB, keys: o.Keys, log: o.Log, access: o.Access, mail: o.Mail, people: o.People, factored: o.Factored, origin: o.Origin, plans: o.Plans, now: o.Now}
 }
 
 // Roles answers package access; it needs nothing, so that it can exist before

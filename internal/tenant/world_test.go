@@ -81,7 +81,7 @@ func (w *world) node(o store.Options) *world {
 	if w.acc, err = access.New(w.db, Grants(), Roles{}, w.log, w.clock.now); err != nil {
 		w.t.Fatal(err)
 	}
-	w.Tenants = New(Options{DB: w.db, Keys: w.k, Log: w.log, Access: w.acc, Mail: w.post, People: w.names, Origin: "https://troth.example", Now: w.clock.now})
+	w.Tenants = New(Options{DB: w.db, Keys: w.k, Log: w.log, Access: w.acc, Mail: w.post, People: w.names, Origin: "https://troth.example", Plans: plans, Now: w.clock.now})
 	return w
 }
 

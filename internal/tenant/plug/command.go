@@ -1,6 +1,7 @@
 package plug
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -32,11 +33,16 @@ var onHost = access.System("operator on the host")
 
 func commands() []cli.Command {
 	return []cli.Command{{
-		Use: "tenant", Short: "Count organisations, and destroy one with its key",
+		Use: "tenant", Short: "Count organisations, set a plan, and destroy one with its key",
 		Long: "Lists and shows tenants without names, people or content: those belong to the customers.",
 		Sub: []cli.Command{
 			{Use: "list", Short: "All tenants, by age", NeedsData: true, Run: list},
 			{Use: "show TENANT", Short: "One tenant", NeedsData: true, Args: cobra.ExactArgs(1), Run: show},
+			{
+				Use: "plan TENANT NAME", Short: "Put a tenant on a plan of the configuration", NeedsData: true, Args: cobra.ExactArgs(2), Run: setPlan,
+				Long:    "A plan ([[plan]] in troth.toml) says what the people of a tenant may use, such as codes by text\nmessage. The name “none” takes a tenant off its plan; what its people have set up stays.",
+				Example: "troth tenant plan ten_… business",
+			},
 			{
 				Use: "destroy TENANT", Short: "Delete an organisation and destroy its key", NeedsData: true, Destroys: true, Args: cobra.ExactArgs(1), Run: destroy,
 				Long: "Removes every role and invitation of an organisation and destroys its key: what was sealed under it,\n" +
@@ -53,12 +59,13 @@ type sized struct {
 	Tenant    id.Tenant   `json:"tenant"`
 	Kind      tenant.Kind `json:"kind"`
 	CreatedAt time.Time   `json:"created_at"`
+	Plan      string      `json:"plan,omitempty"`
 	People    int         `json:"people"`
 	Pending   int         `json:"pending_invitations"`
 }
 
 func inJSON(s tenant.Size) sized {
-	return sized{s.ID, s.Kind, s.CreatedAt.UTC(), s.People, s.Pending}
+	return sized{s.ID, s.Kind, s.CreatedAt.UTC(), s.Plan, s.People, s.Pending}
 }
 
 func list(ctx context.Context, env *cli.Env, _ []string) error {
@@ -116,8 +123,24 @@ func show(ctx context.Context, env *cli.Env, args []string) error {
 	if env.JSON {
 		return json.NewEncoder(env.Stdout).Encode(inJSON(s))
 	}
-	_, err = fmt.Fprintf(env.Stdout, "tenant   %s\nkind     %s\ncreated  %s\npeople   %d\ninvited  %d\n",
-		s.ID, s.Kind, s.CreatedAt.UTC().Format(time.RFC3339), s.People, s.Pending)
+	_, err = fmt.Fprintf(env.Stdout, "tenant   %s\nkind     %s\ncreated  %s\nplan     %s\npeople   %d\ninvited  %d\n",
+		s.ID, s.Kind, s.CreatedAt.UTC().Format(time.RFC3339), cmp.Or(s.Plan, tenant.NoPlan), s.People, s.Pending)
+	return err
+}
+
+func setPlan(ctx context.Context, env *cli.Env, args []string) error {
+	tenants, s, err := measure(ctx, env, args)
+	if err != nil {
+		return err
+	}
+	if err := tenants.SetPlan(ctx, onHost, s.ID, args[1]); err != nil {
+		return err
+	}
+	s.Plan = args[1]
+	if env.JSON {
+		return json.NewEncoder(env.Stdout).Encode(inJSON(s))
+	}
+	_, err = fmt.Fprintf(env.Stdout, "%s is on the plan %s.\n", s.ID, s.Plan)
 	return err
 }
 

@@ -59,6 +59,18 @@ func TestCommands(t *testing.T) {
 			}
 		}
 	}
+	if out, err := h.types(t, false, false, "plan", org, "business"); err != nil || out != org+" is on the plan business.\n" {
+		t.Errorf("plan: %v\n%s", err, out)
+	}
+	if out, err := h.types(t, false, true, "show", org); err != nil || !strings.Contains(out, `"plan":"business"`) {
+		t.Errorf("show, on a plan: %v\n%s", err, out)
+	}
+	if _, err := h.types(t, false, false, "plan", org, "gold"); fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), "business, and none") {
+		t.Errorf("a plan that is none: %v", err)
+	}
+	if out, err := h.types(t, false, true, "plan", org, "none"); err != nil || !strings.Contains(out, `"plan":"none"`) {
+		t.Errorf("off the plan: %v\n%s", err, out)
+	}
 	out, err = h.types(t, true, false, "destroy", org)
 	if err != nil || !strings.Contains(out, "would lose 4 people") || !strings.Contains(h.owner.get("/-/org/").Body, "Hopper") {
 		t.Errorf("destroy --dry-run: %v\n%s", err, out)

@@ -104,7 +104,8 @@ func open(t testing.TB, change ...func(*door)) *door {
 	must(err)
 	var people *account.Accounts
 	d.tenants = tenant.New(tenant.Options{
-		DB: d.db, Keys: k, Log: log, Access: d.access, Mail: mailer, Origin: d.server.URL, Now: time.Now,
+		Plans: []tenant.Plan{{Name: "business", TextMessages: true}},
+		DB:    d.db, Keys: k, Log: log, Access: d.access, Mail: mailer, Origin: d.server.URL, Now: time.Now,
 		People: profiles{func() *account.Accounts { return people }},
 	})
 	people, err = account.Open(ctx, account.Options{
