@@ -33,6 +33,21 @@
 // is fresh, and from the database otherwise. When that cannot be read, nobody is
 // signed in and the request is refused.
 //
+// The password is the first step of signing in. What else is needed follows from
+// the account, its second factors and what its organisations ask for, as they
+// are in the transaction of each step (pending.go): nothing that a browser sends
+// says which steps there are, so none can be dropped, and nobody learns of a
+// factor before the password was right. Between its steps a sign-in belongs to
+// one browser, lives ten minutes, bears ten wrong codes, can be used once, and
+// ends with any change of the password or the factors. Where a factor counts
+// (SP 800-63B-4, 2.2.1), one that does not is not offered: a mailed code opens
+// only what has nothing better. A browser in which a counting factor was used
+// may stand in for it for a while (device.go), never for staff, never with a
+// short password, and not where an organisation forbids it.
+//
+// What is sensitive asks again who it is after a quarter of an hour (again.go),
+// and gives the session another token (ASVS 5.0, 7.5.1).
+//
 // Each action is in the log, in its own transaction; what is refused is recorded
 // afterwards, and when that fails the refusal becomes "unavailable".
 //
@@ -53,10 +68,9 @@
 // # What it is not for
 //
 // Who may do what in which tenant is decided by package access; tenants, roles
-// and invitations belong to package tenant, which fills [Founder], [Inviter] and
-// [Leaver]. Throttling of guesses, second factors and lists of breached passwords
-// are not here yet; until they are, the bound on concurrent hashes is the only
-// limit on guessing, and the claims say so.
+// and invitations belong to package tenant, which fills [Founder], [Inviter],
+// [Leaver] and [Policies]. The second factors themselves are behind [Factors] and
+// [Passkeys]. How guesses are limited is in guess.go.
 //
 // Standards: NIST SP 800-63B-4, OWASP ASVS 5.0 chapters 6 and 7, RFC 9106.
 package account
