@@ -14,5 +14,8 @@ func mapFile(f *os.File, size int64) (data []byte, unmap func() error, err error
 	return data, func() error { return nil }, err
 }
 
+// soon has nothing to do where everything was read.
+func soon([]byte, int64, int64) {}
+
 // lockFile locks nothing where files cannot be locked.
 func lockFile(*os.File) (ok bool) { return true }

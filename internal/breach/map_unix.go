@@ -22,6 +22,12 @@ func mapFile(f *os.File, size int64) (data []byte, unmap func() error, err error
 	return data, func() error { return unix.Munmap(data) }, nil
 }
 
+// soon says that a part of a mapped file is about to be read whole.
+func soon(data []byte, from, to int64) {
+	from -= from % int64(os.Getpagesize())
+	_ = unix.Madvise(data[from:to], unix.MADV_WILLNEED) // it is read anyway, only slower
+}
+
 // lockFile keeps two imports from writing one file. The lock ends with the file.
 func lockFile(f *os.File) (ok bool) {
 	return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil

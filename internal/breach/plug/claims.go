@@ -214,7 +214,7 @@ func (t *trial) sweeps(c *trust.Canary, password secret.String) {
 	if t.err = t.Pairs.Sweep(t.ctx, c.Address, password); t.err != nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(t.ctx, letters)
+	ctx, cancel := context.WithTimeout(t.ctx, t.patience)
 	defer cancel()
 	t.look.Equal("the holder is told that credentials were found", true, t.told(ctx, c.Address, asked))
 	t.look.Equal("the security team is told that credentials were found", true, t.told(ctx, t.Pairs.Watch(), asked))

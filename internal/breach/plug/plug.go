@@ -39,14 +39,17 @@ type Pairs interface {
 	Watch() string
 }
 
-type plug struct{ Deps }
+type plug struct {
+	Deps
+	patience time.Duration // how long a mail may take
+}
 
 // operator is who types a command, and who runs the installation's own checks.
 func operator() access.Subject { return access.System("operator on the host") }
 
 // New returns the part.
 func New(d Deps) part.Part {
-	p := plug{d}
+	p := plug{d, letters}
 	whole := part.Part{
 		Name: "breach", Config: d.Config.Sections(), Migrations: breach.Migrations, Tables: breach.Tables,
 		Events: breach.Events, Retention: breach.Retention, Commands: p.commands(), Claims: p.claims(),
