@@ -98,8 +98,8 @@ func (a *Accounts) passkeyTx(ctx context.Context, tx *store.Tx, by access.Subjec
 	switch {
 	case shown.Refused != nil:
 		refusal = shown.Refused
-	case r.state != Active || len(shown.AMR) == 0:
-		refusal, shown.Reason = errSignIn, "the account is gone"
+	case !r.state.returns() || len(shown.AMR) == 0:
+		refusal, shown.Reason = errSignIn, "the account is closed"
 	}
 	if refusal != nil {
 		_, err = a.Log.AppendTx(tx, a.event(evSignInFailed, by, r.person, map[string]string{"reason": "the passkey: " + shown.Reason}))

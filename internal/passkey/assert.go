@@ -219,6 +219,9 @@ func (p *Passkeys) stopTx(ctx context.Context, tx *store.Tx, by access.Subject, 
 	if fault.KindOf(err) == fault.Conflict { // the account would need another password; its next sign-in asks for it
 		err = p.changedTx(ctx, tx, by, r.account, what, false)
 	}
+	if fault.KindOf(err) == fault.NotFound { // an account at rest has no sessions, and learns it from the list
+		err = nil
+	}
 	return err
 }
 
