@@ -111,7 +111,7 @@ func TestPasskeyFromEndToEnd(t *testing.T) {
 		}
 	}
 	page, err = ada.Get(ctx, "/-/account/passkeys/new")
-	if h.want(page, err, http.StatusOK); !strings.Contains(page.Body, `data-passkey="create"`) || !strings.Contains(page.Body, "<noscript>") {
+	if h.want(page, err, http.StatusOK); !strings.Contains(page.Body, `data-passkey="create"`) || !strings.Contains(page.Body, "data-passkey-scriptless") {
 		t.Error("the page does not ask a device, or does not say that it needs scripts")
 	}
 	since := h.clock.now()

@@ -2,13 +2,15 @@
 // scripts and once without any. See walk/ for the chapters, browser_test.go for
 // what starts it. ORIGIN and OWNER (the first owner's link) come from there;
 // UPDATE=1 writes the snapshots anew, SCREENS=1 the screenshots of docs/screens,
-// SCREENS=/some/directory/ a picture of every page in every light.
+// SCREENS=/some/directory/ a picture of every page in every light. ONLY=passkeys
+// walks that chapter alone.
 import assert from "node:assert/strict";
 import { byMail, byOwnersLink, inAndOut, menus, passwords, sessions, signOut } from "./walk/account.mjs";
 import { start } from "./walk/chromium.mjs";
 import { keyboard } from "./walk/keyboard.mjs";
 import { tally } from "./walk/look.mjs";
 import { application, change, found, join, obey } from "./walk/organisation.mjs";
+import { passkeys } from "./walk/passkeys.mjs";
 import { activity, others, refusals, strangers, trust } from "./walk/records.mjs";
 import { leftover } from "./walk/snapshot.mjs";
 import { Visitor } from "./walk/visitor.mjs";
@@ -60,12 +62,20 @@ async function story(scripts, signUp) {
   return ada;
 }
 
-const browser = await start();
-try {
+// everything is both stories, and what needs them.
+async function everything() {
   if (!process.env.PLAIN) await story(true, (ada) => byOwnersLink(ada, owner));
   const ada = await story(false, byMail);
   await chapter("the keyboard alone", [], () => keyboard(browser, origin, ada));
-  assert.deepEqual(leftover(), [], "snapshots that belong to no page");
+}
+
+const browser = await start();
+try {
+  const all = process.env.ONLY !== "passkeys";
+  if (all) await everything();
+  const mary = await Visitor.open(browser, origin, { name: "Mary Jackson", email: "mary.keys@example.org" });
+  await chapter("passkeys", [mary], () => passkeys(mary, browser));
+  if (all) assert.deepEqual(leftover(), [], "snapshots that belong to no page");
 } finally {
   await browser.close();
 }

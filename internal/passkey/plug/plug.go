@@ -57,7 +57,7 @@ func New(d Deps) part.Part {
 	}
 }
 
-var nav = []web.NavItem{{Section: "You", Label: "Passkeys", Path: pathList, Icon: "key", Needs: permOwn, Order: 12}}
+var nav = []web.NavItem{{Section: "You", Label: "Passkeys", Path: pathList, Icon: "key", Needs: permOwn, Order: 11}}
 
 func (p *plug) routes() []web.Route {
 	const get, post = http.MethodGet, http.MethodPost

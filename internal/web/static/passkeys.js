@@ -10,6 +10,7 @@ const again = 270000; // ms; challenges live for five minutes
 
 export function passkeys() {
   const able = window.PublicKeyCredential && window.isSecureContext && navigator.credentials;
+  for (const note of document.querySelectorAll("[data-passkey-scriptless]")) note.hidden = true;
   for (const note of document.querySelectorAll("[data-passkey-without]")) note.hidden = Boolean(able);
   if (!able) return;
   for (const form of document.querySelectorAll("form[data-passkey]")) prepare(form);
@@ -38,8 +39,14 @@ function prepare(form) {
       if (!form.elements.passkey.value) button.removeAttribute("aria-disabled");
     }
   });
-  addEventListener("pageshow", (event) => { if (event.persisted) form.elements.passkey.value = ""; });
-  if (form.dataset.conditional !== undefined) offer(form, (controller) => { waiting = controller; });
+  const offered = () => form.dataset.conditional !== undefined && offer(form, (controller) => { waiting = controller; });
+  addEventListener("pagehide", () => waiting?.abort());
+  addEventListener("pageshow", (event) => {
+    if (!event.persisted) return;
+    form.elements.passkey.value = "";
+    offered();
+  });
+  offered();
 }
 
 // offer shows passkeys among what the browser fills in, for as long as the page
@@ -74,6 +81,7 @@ async function ask(form, how) {
   }
   const { publicKey } = await response.json();
   const credentials = navigator.credentials;
+  form.dataset.asked = how.mediation ?? "now"; // the device has it from here on
   return form.dataset.passkey === "create"
     ? credentials.create({ publicKey: creation(publicKey), ...how })
     : credentials.get({ publicKey: request(publicKey), ...how });

@@ -34,6 +34,7 @@ export class Visitor {
     this.page.on("pageerror", (e) => complain(`a script failed: ${e.message}`));
     this.page.on("requestfailed", (r) => {
       if (r.url().endsWith("/mark.svg") && r.failure()?.errorText === "net::ERR_ABORTED") return; // the icon comes after the page; whoever leaves at once ends that
+      if (r.url().endsWith("/-/signin/passkey/options") && r.failure()?.errorText === "net::ERR_ABORTED") return; // the page asks for a challenge by itself
       if (!this.downloading) complain(`${r.method()} ${r.url()} failed: ${r.failure()?.errorText}`);
     });
     this.page.on("response", (r) => {
