@@ -26,6 +26,22 @@ func (p *plug) claims() []trust.Claim {
 			}},
 		},
 		{
+			ID:       "A5",
+			Sentence: "An account with a second factor opens with it and with nothing less: each code is accepted once, a wrong one opens nothing, the step cannot be left out, and a browser that you let us remember is forgotten when your second factors change.",
+			Scope:    "every account with a passkey, an authenticator app or a telephone number; staff, and members of organisations that ask for it, must have one",
+			Criteria: []string{"CC6.1", "A.5.17", "A.8.5", "PR.AA-03", "IA-2(1)", "IA-2(2)", "IA-5"},
+			NotProven: "The check uses an authenticator app and recovery codes; passkeys, text messages and mailed codes go through the same steps and are tested with the program. " +
+				"A code can be relayed by a site that you take for this one, and a text message can reach somebody who took your number over: only a passkey withstands that. " +
+				"A mailed code is no second factor and is not called one here. A session that was stolen after it began needs no second factor until something sensitive asks again.",
+			Fresh: 3 * time.Hour,
+			Checks: []trust.Check{{
+				Name: "account.second_factor", Version: 1, Period: time.Hour, Timeout: 45 * time.Second,
+				Method: "A synthetic person sets up an authenticator app, whose codes the check computes. The password alone must lead to the second step and open nothing; so must a wrong code, the code with which the app was set up, a made-up recovery code, " +
+					"and the right code from a browser that did not give the password. The password and a new code must open, and the browser be remembered. After new recovery codes it must be asked again; one of these must open once, and not twice.",
+				Run: p.checkFactor,
+			}},
+		},
+		{
 			ID:       "A7",
 			Sentence: "You see every session of yours and can end it, and the next request obeys. A session gets a new secret at each sign-in, ends when it is left idle and at the latest after a fixed time, and its cookie is bound to this site and to encrypted connections.",
 			Scope:    "every session on this installation",

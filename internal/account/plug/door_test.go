@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +20,8 @@ import (
 	"troth/internal/account"
 	"troth/internal/audit"
 	"troth/internal/config"
+	"troth/internal/factor"
+	factorplug "troth/internal/factor/plug"
 	"troth/internal/fault"
 	"troth/internal/id"
 	"troth/internal/jobs"
@@ -77,12 +81,15 @@ type door struct {
 	target  time.Duration
 	config  account.Config
 	factors []account.Factors
+	apps    func(account.Factors) account.Factors // people can set up authenticator apps; as tests break them
+	trigger string                                // SQL that breaks the tables
 	wrap    func(next http.Handler) http.Handler
 	authn   func(web.Authenticator) web.Authenticator
 
 	db       *store.DB
 	accounts *account.Accounts
 	part     part.Part
+	more     []fs.FS // pages of another part
 	log      *audit.Log
 	server   *httptest.Server
 	letters  *mail.Canary
@@ -110,8 +117,15 @@ func open(t testing.TB, change ...func(*door)) *door {
 			t.Fatal(err)
 		}
 	}
-	db := storetest.SQLite(t, audit.Migrations, access.Migrations, jobs.Migrations, mail.Migrations, account.Migrations, throttle.Migrations)
+	db := storetest.SQLite(t, audit.Migrations, access.Migrations, jobs.Migrations, mail.Migrations, account.Migrations, throttle.Migrations, factor.Migrations)
 	d.db = db
+	if d.trigger != "" {
+		must(db.Write(ctx, func(tx *store.Tx) error {
+			tx.Unaudited("the test breaks something")
+			_, err := tx.Exec(d.trigger)
+			return err
+		}))
+	}
 	dir := t.TempDir()
 	root, err := keys.CreateRoot(filepath.Join(dir, "root"))
 	must(err)
@@ -119,7 +133,7 @@ func open(t testing.TB, change ...func(*door)) *door {
 	must(err)
 	t.Cleanup(func() { ring.Close() })
 	k := keys.New(root, ring, d.clock.now)
-	d.log, err = audit.New(db, k, audit.Options{Origin: "log.example", Types: append(access.Events, account.Events...), Now: d.clock.now})
+	d.log, err = audit.New(db, k, audit.Options{Origin: "log.example", Types: slices.Concat(access.Events, account.Events, factor.Events), Now: d.clock.now})
 	must(err)
 	rights, err := access.New(db, account.Permissions, founder{k}, d.log, d.clock.now)
 	must(err)
@@ -137,6 +151,14 @@ func open(t testing.TB, change ...func(*door)) *door {
 		DB: db, Keys: k, Log: d.log, Access: rights, Post: mailer, Founder: founder{k},
 		Config: d.config, Origin: d.server.URL, Now: d.clock.now, Logger: logger, Factors: d.factors,
 	}
+	var codes *factor.Factors
+	if d.apps != nil {
+		codes = factor.New(factor.Options{
+			DB: db, Keys: k, Log: d.log, Post: mailer, Holders: holders{d}, Changed: holders{d}, Plans: holders{d},
+			Config: factor.Defaults(), Service: "Orchard", Host: "localhost", Origin: d.server.URL, Now: d.clock.now,
+		})
+		options.Factors = append(options.Factors, d.apps(apps{codes}))
+	}
 	d.accounts, err = account.Open(ctx, options) // calibrates
 	must(err)
 	if d.hashing != nil {
@@ -148,6 +170,10 @@ func open(t testing.TB, change ...func(*door)) *door {
 	p := &plug{accounts: d.accounts, config: &d.config, wait: d.clock.pass}
 	d.part = New(d.accounts, &d.config)
 	d.part.Claims = p.claims()
+	if codes != nil {
+		pages := factorplug.New(factorplug.Deps{Factors: codes, Config: &factor.Config{}})
+		d.part.Routes, d.more = append(d.part.Routes, pages.Routes...), append(d.more, pages.Pages)
+	}
 	d.serve(handler, logger, rights)
 	running(t, db)
 	return d
@@ -167,7 +193,7 @@ func (l locked) Write(p []byte) (int, error) {
 
 func (d *door) serve(handler *http.ServeMux, logger *slog.Logger, rights *access.Access) {
 	d.t.Helper()
-	renderer, err := web.NewRenderer(text.English(), d.part.Pages)
+	renderer, err := web.NewRenderer(text.English(), append(d.more, d.part.Pages)...)
 	if err != nil {
 		d.t.Fatal(err)
 	}
