@@ -30,6 +30,7 @@ import (
 	"troth/internal/store/storetest"
 	"troth/internal/tenant"
 	"troth/internal/text"
+	"troth/internal/throttle"
 	"troth/internal/trust"
 	"troth/internal/web"
 )
@@ -71,7 +72,7 @@ func open(t testing.TB, change ...func(*door)) *door {
 	config.Mode = account.SignupOpen
 	accounts := accountplug.New(nil, &config)
 	parts := []part.Part{accounts, New(&Deps{})}
-	schemas := []fs.FS{audit.Migrations, access.Migrations, jobs.Migrations, mail.Migrations}
+	schemas := []fs.FS{audit.Migrations, access.Migrations, jobs.Migrations, mail.Migrations, throttle.Migrations}
 	for _, p := range parts {
 		schemas = append(schemas, p.Migrations)
 	}
