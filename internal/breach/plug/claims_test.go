@@ -31,6 +31,7 @@ import (
 	"troth/internal/store"
 	"troth/internal/store/storetest"
 	"troth/internal/text"
+	"troth/internal/throttle"
 	"troth/internal/trust"
 	"troth/internal/web"
 )
@@ -92,7 +93,7 @@ func open(t testing.TB, change ...func(*door)) *door {
 	for _, c := range change {
 		c(d)
 	}
-	db := storetest.SQLite(t, audit.Migrations, access.Migrations, jobs.Migrations, mail.Migrations, account.Migrations, breach.Migrations)
+	db := storetest.SQLite(t, audit.Migrations, access.Migrations, jobs.Migrations, mail.Migrations, account.Migrations, breach.Migrations, throttle.Migrations)
 	root, err := keys.CreateRoot(filepath.Join(d.dir, "root"))
 	must(t, err)
 	ring, err := store.OpenRing(ctx, "sqlite:"+filepath.Join(d.dir, "keyring.db"), time.Now)
