@@ -80,12 +80,13 @@ type Options struct {
 
 	Throttle *throttle.Throttle // what all nodes know of guesses; nil: what this one does
 
-	Config  Config
-	Origin  string           // "https://example.org", for links in mails
-	Hashing password.Hashing // nil: Argon2id at the calibrated cost
-	Rules   password.Rules   // what a new password is asked
-	Alert   []string         // addresses that are told of exposed passwords; empty: the platform owners
-	Printer *text.Printer    // the language of mails; nil: English
+	Config        Config
+	Origin        string           // "https://example.org", for links in mails
+	Hashing       password.Hashing // nil: at the calibrated cost
+	Rules         password.Rules   // what a new password is asked
+	Alert         []string         // addresses that are told of exposed passwords; empty: the platform owners
+	Organisations Organisations    // nil: nobody belongs to any
+	Printer       *text.Printer    // the language of mails; nil: English
 
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger     // nil: discard
@@ -100,6 +101,7 @@ type Accounts struct {
 	sessions *cache
 	seen     *seen
 	guess    guesses
+	weighing *weighing
 }
 
 // linksRef is the key under which links keep what people entered. Links live
@@ -109,9 +111,9 @@ var linksRef = keys.ServiceRef("links")
 const keySize = 32
 
 // Open makes the accounts of a migrated database. At the first start, and
-// whenever the target changed, it calibrates the cost of a password hash,
-// which takes seconds. It watches the change feed, so it must be called before
-// db.Run.
+// whenever the target or the scheme changed, it calibrates the cost of a
+// password hash, which takes seconds. It watches the change feed, so it must be
+// called before db.Run.
 func Open(ctx context.Context, o Options) (*Accounts, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -130,14 +132,23 @@ func Open(ctx context.Context, o Options) (*Accounts, error) {
 	if err := a.openGuesses(ctx); err != nil {
 		return nil, err
 	}
+	if err := a.openMeter(ctx); err != nil {
+		return nil, err
+	}
 	if a.Hashing == nil {
 		params, err := a.cost(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("finding the cost of a password hash: %w", err)
 		}
-		if a.Hashing, err = password.NewHasher(params, int64(o.Config.PasswordMemory)<<20, o.Config.PasswordWait.D()); err != nil {
+		hasher, err := password.NewHasher(params, int64(o.Config.PasswordMemory)<<20, o.Config.PasswordWait.D())
+		if err != nil {
 			return nil, err
 		}
+		hasher.Pepper = a.Pepper()
+		if err := hasher.Pepper.Open(ctx); err != nil {
+			return nil, err
+		}
+		a.Hashing = hasher
 	}
 	a.DB.Watch(topic, a.sessions.evict)
 	return a, nil

@@ -8,7 +8,6 @@ import (
 	"troth/internal/access"
 	"troth/internal/fault"
 	"troth/internal/id"
-	"troth/internal/password"
 	"troth/internal/secret"
 	"troth/internal/store"
 )
@@ -26,7 +25,7 @@ func (a *Accounts) ChangePassword(ctx context.Context, by access.Subject, presen
 	if err != nil {
 		return Signed{}, err
 	}
-	next, err := a.choose(ctx, chosen, password.About{Email: v.Email, Name: v.Name})
+	next, err := a.chooseFor(ctx, chosen, v)
 	if err != nil {
 		return Signed{}, err
 	}
@@ -37,12 +36,12 @@ func (a *Accounts) ChangePassword(ctx context.Context, by access.Subject, presen
 	if err != nil {
 		return Signed{}, err
 	}
-	return a.replace(ctx, by, r, v, phc)
+	return a.replace(ctx, by, r, v, next, phc)
 }
 
 // replace stores a new hash where the compared one still stands, ends every
 // session and begins another one.
-func (a *Accounts) replace(ctx context.Context, by access.Subject, r row, v Account, phc string) (Signed, error) {
+func (a *Accounts) replace(ctx context.Context, by access.Subject, r row, v Account, next secret.String, phc string) (Signed, error) {
 	now := a.now()
 	s, signed, err := a.newSession(ctx, by, r, strings.Join(by.AMR, " "), now)
 	if err != nil {
@@ -52,7 +51,10 @@ func (a *Accounts) replace(ctx context.Context, by access.Subject, r row, v Acco
 		s.tenant = by.Tenant
 	}
 	err = a.DB.Write(ctx, func(tx *store.Tx) error {
-		if ok, err := setPassword(tx, r.account, r.password, phc, false, now); err != nil {
+		if err := a.standsTx(ctx, tx, r.account, next); err != nil {
+			return err
+		}
+		if ok, err := setPassword(tx, r.account, r.password, phc, short(next), now); err != nil {
 			return err
 		} else if !ok {
 			return errWrongPresent // it was changed meanwhile
@@ -158,7 +160,7 @@ func (a *Accounts) Reset(ctx context.Context, by access.Subject, token, chosen s
 	if err != nil {
 		return err
 	}
-	next, err := a.choose(ctx, chosen, password.About{Email: v.Email, Name: v.Name})
+	next, err := a.chooseFor(ctx, chosen, v)
 	if err != nil {
 		return err
 	}
@@ -171,8 +173,11 @@ func (a *Accounts) Reset(ctx context.Context, by access.Subject, token, chosen s
 		if _, ok, err := takeLink(tx, l.digest, now); err != nil || !ok {
 			return orGone(err)
 		}
-		n, err := tx.Exec(`UPDATE account SET password = $1, password_short = FALSE, password_at = $2 WHERE account = $3 AND state = $4`,
-			phc, store.Micros(now), r.account, r.state)
+		if err := a.standsTx(ctx, tx, r.account, next); err != nil {
+			return err
+		}
+		n, err := tx.Exec(`UPDATE account SET password = $1, password_short = $2, password_at = $3 WHERE account = $4 AND state = $5`,
+			phc, short(next), store.Micros(now), r.account, r.state)
 		if err != nil || n == 0 {
 			return orGone(err)
 		}

@@ -30,6 +30,8 @@ type Signup struct {
 
 // Passwords is the section [account].
 type Passwords struct {
+	PasswordHash   string          `toml:"password_hash" doc:"How passwords are hashed: argon2id, or pbkdf2-sha256 (at least 600,000 rounds) where only algorithms approved by FIPS 140-3 may be used. Hashes of the other kind are replaced as people sign in."`
+	PasswordPepper bool            `toml:"password_pepper" doc:"Mix a key of the key hierarchy into every password hash, so that the database alone is of no use for guessing. Without that key no password can be compared any more; it is backed up with the other keys. See troth password pepper."`
 	PasswordTarget config.Duration `toml:"password_target" doc:"How long hashing one password should take on this machine. The cost is calibrated to it at the first start, and again when this value changes."`
 	PasswordMemory int             `toml:"password_memory" doc:"How much memory, in MiB, password hashes may take together, however many people sign in at once."`
 	PasswordWait   config.Duration `toml:"password_wait" doc:"How long a sign-in waits for its turn before it is told to come back later."`
@@ -53,7 +55,7 @@ type Lifetimes struct {
 func Defaults() Config {
 	return Config{
 		Passwords: Passwords{
-			PasswordTarget: config.Duration(250 * time.Millisecond), PasswordMemory: 256, PasswordWait: config.Duration(5 * time.Second),
+			PasswordHash: "argon2id", PasswordTarget: config.Duration(250 * time.Millisecond), PasswordMemory: 256, PasswordWait: config.Duration(5 * time.Second),
 			ConfirmLife: config.Duration(24 * time.Hour), ResetLife: config.Duration(time.Hour),
 			RecoveryDelay: config.Duration(72 * time.Hour), StaffRecoveryWait: config.Duration(24 * time.Hour),
 		},
@@ -105,6 +107,9 @@ func (p *Passwords) check() error {
 		if err != nil {
 			return err
 		}
+	}
+	if _, ok := password.SchemeOf(p.PasswordHash); !ok {
+		return fault.New(fault.Invalid, "account.config", "account.password_hash is %q; it can be argon2id or pbkdf2-sha256.", p.PasswordHash).On("account.password_hash")
 	}
 	if p.PasswordMemory < password.Comfortable/1024 || p.PasswordMemory > 1<<20 {
 		return fault.New(fault.Invalid, "account.config", "account.password_memory is %d MiB; it can be %d to %d.", p.PasswordMemory, password.Comfortable/1024, 1<<20).On("account.password_memory")

@@ -40,6 +40,8 @@ const (
 	evRecovery     = "account.recovery_issued"
 	evDestroyed    = "account.destroyed"
 	evCalibrated   = "account.cost_calibrated"
+	evPeppered     = "account.pepper_rotated"
+	evImported     = "account.imported"
 
 	evAddressAsked     = "account.address_asked"
 	evAddressAgreed    = "account.address_agreed"
@@ -125,6 +127,8 @@ var Events = append(guessEvents, []audit.Type{
 	{Name: evAlerted, Sentence: "{actor} told those who watch ({people} addresses) of accounts whose passwords were found in a breach: {accounts}", Outcome: audit.Failure},
 	{Name: evSwept, Sentence: "{actor} compared stolen credentials with the accounts: {pairs} pairs, of which {accounts} are of addresses that have one"},
 	{Name: evCalibrated, Sentence: "{actor} calibrated the cost of password hashes: {cost} takes {took}, aimed at {aim}"},
+	{Name: evPeppered, Sentence: "{actor} made version {version} of the pepper of passwords"},
+	{Name: evImported, Sentence: "{actor} imported the account with its password from {from}"},
 }...)
 
 // event is an event about an account, in the activity of its home.

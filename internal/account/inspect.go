@@ -72,14 +72,23 @@ func (r *Rows) read(tx *store.Tx, query string, account id.Account) error {
 	return rows.Err()
 }
 
+// Hashes is what the stored hashes of some accounts are.
+type Hashes struct {
+	Looked     int
+	Weak       int // cheaper than the floor of their scheme, or no hash at all
+	Imported   int // made by another system, to be made again at the next sign-in
+	Unpeppered int // without a pepper although there shall be one, likewise
+}
+
 // CountHashes looks at the stored hashes of at most limit active accounts, the
-// newest first, and counts those that are no Argon2id at [password.Floor] or above.
-func (a *Accounts) CountHashes(ctx context.Context, by access.Subject, limit int) (looked, weak int, err error) {
+// newest first.
+func (a *Accounts) CountHashes(ctx context.Context, by access.Subject, limit int) (Hashes, error) {
 	if err := onHost(by); err != nil {
-		return 0, 0, err
+		return Hashes{}, err
 	}
-	err = a.DB.Read(ctx, func(tx *store.Tx) error {
-		looked, weak = 0, 0
+	var n Hashes
+	err := a.DB.Read(ctx, func(tx *store.Tx) error {
+		n = Hashes{}
 		rows, err := tx.Query(`SELECT COALESCE(password, '') FROM account WHERE state = $1 ORDER BY account DESC LIMIT $2`, Active, limit)
 		if err != nil {
 			return err
@@ -90,15 +99,29 @@ func (a *Accounts) CountHashes(ctx context.Context, by access.Subject, limit int
 			if err := rows.Scan(&phc); err != nil {
 				return err
 			}
-			looked++
-			if h, err := password.ParseHash(phc); err != nil || h.Params.Below(password.Floor) || len(h.Salt) < password.SaltSize {
-				weak++
-			}
+			n.add(phc, a.Config.PasswordPepper)
 		}
 		return rows.Err()
 	})
 	if err != nil {
-		return 0, 0, fmt.Errorf("looking at the stored hashes: %w", err)
+		return Hashes{}, fmt.Errorf("looking at the stored hashes: %w", err)
 	}
-	return looked, weak, nil
+	return n, nil
+}
+
+func (n *Hashes) add(phc string, pepper bool) {
+	n.Looked++
+	h, err := password.ParseHash(phc)
+	switch {
+	case err != nil:
+		n.Weak++
+		return
+	case !h.Params.Scheme.Made():
+		n.Imported++
+	case h.Params.Weak() || len(h.Salt) < password.SaltSize:
+		n.Weak++
+	}
+	if pepper && h.Key == 0 {
+		n.Unpeppered++
+	}
 }

@@ -9,7 +9,6 @@ import (
 	"troth/internal/access"
 	"troth/internal/fault"
 	"troth/internal/id"
-	"troth/internal/password"
 	"troth/internal/secret"
 	"troth/internal/store"
 )
@@ -339,7 +338,7 @@ func (a *Accounts) FinishRecovery(ctx context.Context, by access.Subject, token,
 	if err != nil {
 		return a.linkFailed(ctx, by, orGone(err))
 	}
-	next, err := a.choose(ctx, chosen, password.About{Email: v.Email, Name: v.Name})
+	next, err := a.chooseAlone(ctx, chosen, v)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 
 	"troth/internal/access"
 	"troth/internal/fault"
-	"troth/internal/password"
 	"troth/internal/secret"
 	"troth/internal/store"
 )
@@ -25,7 +24,11 @@ func (a *Accounts) Renew(ctx context.Context, by access.Subject, token, chosen s
 	if p.Next != StepPassword {
 		return Outcome{}, errNotNow
 	}
-	next, err := a.choose(ctx, chosen, password.About{Email: p.Email})
+	v, err := a.Get(ctx, p.Account)
+	if err != nil {
+		return Outcome{}, err
+	}
+	next, err := a.chooseFor(ctx, chosen, v)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -39,7 +42,7 @@ func (a *Accounts) Renew(ctx context.Context, by access.Subject, token, chosen s
 	digest, _ := secret.DigestOf(token.Reveal())
 	var out Outcome
 	err = a.DB.Write(ctx, func(tx *store.Tx) (err error) {
-		out, err = a.renewTx(ctx, tx, by, token, digest, phc)
+		out, err = a.renewTx(ctx, tx, by, token, digest, next, phc)
 		return err
 	})
 	if err != nil {
@@ -72,7 +75,7 @@ func (a *Accounts) another(ctx context.Context, p Pending, next secret.String) e
 
 // renewTx sets the password of a sign-in that waits for one, and goes on with
 // it under the new one.
-func (a *Accounts) renewTx(ctx context.Context, tx *store.Tx, by access.Subject, token secret.String, digest secret.Digest, phc string) (Outcome, error) {
+func (a *Accounts) renewTx(ctx context.Context, tx *store.Tx, by access.Subject, token secret.String, digest secret.Digest, next secret.String, phc string) (Outcome, error) {
 	o, r, err := a.pendingTx(tx, digest)
 	if err != nil {
 		return Outcome{}, err
@@ -84,7 +87,10 @@ func (a *Accounts) renewTx(ctx context.Context, tx *store.Tx, by access.Subject,
 	if n.step != StepPassword {
 		return Outcome{}, errNotNow
 	}
-	if ok, err := setPassword(tx, r.account, r.password, phc, false, a.now()); err != nil || !ok {
+	if err := a.standsTx(ctx, tx, r.account, next); err != nil {
+		return Outcome{}, err
+	}
+	if ok, err := setPassword(tx, r.account, r.password, phc, short(next), a.now()); err != nil || !ok {
 		return Outcome{}, orStale(err)
 	}
 	v, err := a.view(ctx, r)

@@ -454,7 +454,7 @@ func BenchmarkSessionUncached(b *testing.B) {
 func BenchmarkSignIn(b *testing.B) {
 	h := sqlite(b)
 	h.person(ada, goodWord)
-	dear, err := password.NewHasher(password.Calibrate(Defaults().PasswordTarget.D(), password.Measure), 256<<20, time.Minute)
+	dear, err := password.NewHasher(password.Calibrate(password.Argon2id, Defaults().PasswordTarget.D(), password.Measure), 256<<20, time.Minute)
 	if err != nil {
 		b.Fatal(err)
 	}

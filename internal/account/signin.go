@@ -84,7 +84,7 @@ func (a *Accounts) SignIn(ctx context.Context, by access.Subject, t Attempt) (Ou
 		}
 	}
 	return a.begin(ctx, by, r, browser, proof{
-		amr: amrPassword, upgraded: upgraded, pass: g.from.pass, useTx: func(tx *store.Tx) error { return a.rightTx(tx, by, g) },
+		amr: amrPassword, upgraded: upgraded, short: verdict.Stale && short(p), pass: g.from.pass, useTx: func(tx *store.Tx) error { return a.rightTx(tx, by, g) },
 	})
 }
 
@@ -103,6 +103,7 @@ type proof struct {
 	renew    Renew
 	upgraded string                   // a hash of the same password at the present cost
 	pass     bool                     // the browser has no cookie of the account yet, and counts by itself all the same
+	short    bool                     // of upgraded: the password came from another system and is too short to stand alone
 	useTx    func(tx *store.Tx) error // uses the proof up, in the transaction of the step
 }
 
@@ -143,7 +144,8 @@ func (a *Accounts) begin(ctx context.Context, by access.Subject, r row, b browse
 			return errSignIn // it was changed meanwhile
 		}
 		if p.upgraded != "" {
-			if _, err := setPassword(tx, r.account, r.password, p.upgraded, r.passwordShort, store.FromMicros(r.passwordAt)); err != nil {
+			present.passwordShort = p.short
+			if _, err := setPassword(tx, r.account, r.password, p.upgraded, p.short, store.FromMicros(r.passwordAt)); err != nil {
 				return err
 			}
 		}

@@ -176,9 +176,21 @@ func (a *Accounts) prepare(ctx context.Context, l link, in entered) (row, [][]by
 	return r, indexes, nil
 }
 
-// createTx stores an account with its personal tenant, says so in the log, and
-// returns the row as it was stored.
+// createTx stores an account that somebody signed up for, says so in the log,
+// and returns the row as it was stored.
 func (a *Accounts) createTx(ctx context.Context, tx *store.Tx, by access.Subject, r row, in entered, indexes [][]byte) (row, error) {
+	r, err := a.makeTx(ctx, tx, r, in, indexes)
+	if err != nil {
+		return row{}, err
+	}
+	e := a.event(evSignedUp, by, r.person, nil)
+	e.Actor = self(r.account)
+	_, err = a.Log.AppendTx(tx, e)
+	return r, err
+}
+
+// makeTx stores an account with its personal tenant.
+func (a *Accounts) makeTx(ctx context.Context, tx *store.Tx, r row, in entered, indexes [][]byte) (row, error) {
 	present, err := byEmail(tx, indexes)
 	if err != nil {
 		return row{}, err
@@ -201,10 +213,7 @@ func (a *Accounts) createTx(ctx context.Context, tx *store.Tx, by access.Subject
 	if _, err := tx.Exec(`DELETE FROM account_link WHERE email_index = $1 AND kind = $2`, indexes[0], linkConfirm); err != nil {
 		return row{}, err
 	}
-	e := a.event(evSignedUp, by, r.person, nil)
-	e.Actor = self(r.account)
-	_, err = a.Log.AppendTx(tx, e)
-	return r, err
+	return r, nil
 }
 
 // readEmail reads one bare address.

@@ -13,7 +13,8 @@
 //     shown as internal with a reference; the line of the log with the same
 //     reference and the cause stands before it on stderr. The cause of a fault is
 //     logged with --verbose.
-//   - A verb that destroys something (Destroys) has --dry-run, and no other has.
+//   - A verb that destroys something, or changes much at once (Destroys), has
+//     --dry-run, and no other has.
 //   - Progress is a bar when stderr is a terminal, and plain lines otherwise.
 //   - What a table shows cannot steer the terminal: control characters are
 //     replaced.

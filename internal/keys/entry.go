@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -124,6 +125,24 @@ func (k *Keys) Secret(ctx context.Context, ref Ref) (secret.Bytes, error) {
 		return secret.Bytes{}, fmt.Errorf("reading %s: %w", ref, err)
 	}
 	return secret.OfBytes(bytes.Clone(v.key)), nil
+}
+
+// SecretVersion returns one version of a key and its number, as a copy; 0 asks
+// for the newest. It fails as [Keys.Secret] does, and with [ErrAltered] on a
+// version that was never made.
+func (k *Keys) SecretVersion(ctx context.Context, ref Ref, number int) (int, secret.Bytes, error) {
+	var versions []byte
+	if number < 0 || number > maxVersion {
+		return 0, secret.Bytes{}, fmt.Errorf("reading %s: it can have no version %d", ref, number)
+	}
+	if number > 0 {
+		versions = binary.BigEndian.AppendUint16(nil, uint16(number))
+	}
+	v, _, err := k.pick(ctx, ref, versions, 0)
+	if err != nil {
+		return 0, secret.Bytes{}, fmt.Errorf("reading version %d of %s: %w", number, ref, err)
+	}
+	return v.number, secret.OfBytes(bytes.Clone(v.key)), nil
 }
 
 // Versions lists the versions of a key, newest first.

@@ -253,3 +253,39 @@ func FuzzNormalise(f *testing.F) {
 		}
 	})
 }
+
+// A version is found by its number, which the newest says.
+func TestSecretVersion(t *testing.T) {
+	w := newWorld(t)
+	ref := ServiceRef("pepper")
+	if err := w.Keys.Create(t.Context(), ref, 32); err != nil {
+		t.Fatal(err)
+	}
+	n, first, err := w.Keys.SecretVersion(t.Context(), ref, 0)
+	if err != nil || n != 1 || len(first.Reveal()) != 32 {
+		t.Fatalf("the newest is version %d, %v", n, err)
+	}
+	if _, err := w.Keys.NewVersion(t.Context(), ref); err != nil {
+		t.Fatal(err)
+	}
+	n, second, err := w.Keys.SecretVersion(t.Context(), ref, 0)
+	if err != nil || n != 2 || bytes.Equal(first.Reveal(), second.Reveal()) {
+		t.Errorf("the newest is version %d, %v", n, err)
+	}
+	if n, old, err := w.Keys.SecretVersion(t.Context(), ref, 1); err != nil || n != 1 || !bytes.Equal(old.Reveal(), first.Reveal()) {
+		t.Errorf("version 1 is another one by now: %d, %v", n, err)
+	}
+	for _, n := range []int{3, -1, 1 << 20} {
+		if _, _, err := w.Keys.SecretVersion(t.Context(), ref, n); err == nil {
+			t.Errorf("there is a version %d", n)
+		}
+	}
+	if err := w.Keys.Shred(t.Context(), ref); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 3 {
+		if _, _, err := w.Keys.SecretVersion(t.Context(), ref, n); !errors.Is(err, ErrGone) {
+			t.Errorf("version %d of a destroyed key: %v", n, err)
+		}
+	}
+}

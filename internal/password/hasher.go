@@ -31,20 +31,24 @@ type Hashing interface {
 	Verify(ctx context.Context, stored string, password secret.String) (Verdict, error)
 }
 
-// Hasher is the [Hashing] of the installation: Argon2id at one cost.
+// Hasher is the [Hashing] of the installation: one scheme at one cost.
 //
 // It computes a bounded number of hashes at once. A hash takes tens of MiB, so
 // without a bound a flood of sign-ins takes the memory (CWE-400). Whoever has
 // to wait longer than the hasher's patience, or finds the queue full, gets
 // fault.Unavailable with a time to come back.
 type Hasher struct {
+	Pepper Pepper // set before the first use
+
 	params   Params
 	capacity int64 // KiB that all running hashes may take together
+	share    int64 // of it that each takes at least
 	patience time.Duration
 	room     *semaphore.Weighted
 	queue    int64
 	waiting  atomic.Int64
 	nobody   Hash // of a random password that was thrown away
+	pace     pace
 }
 
 // queueFactor bounds those who wait, in multiples of those who are served. The
@@ -53,22 +57,22 @@ const queueFactor = 64
 
 // NewHasher makes a hasher of the given cost. Budget is the memory, in bytes,
 // that hashes may take together; it must hold one. Never more hashes run than
-// there are processors: more would only make each one slower. A cost under
-// [Floor] is refused.
+// there are processors: more would only make each one slower. A cost under the
+// floor is refused, and so is a scheme under which hashes are only read.
 func NewHasher(params Params, budget int64, patience time.Duration) (*Hasher, error) {
 	if err := params.valid(); err != nil {
 		return nil, fmt.Errorf("reading the cost of a password hash: %w", err)
 	}
-	if params.Memory < Floor.Memory || params.Passes < Floor.Passes && params.work() < 2*Floor.work() {
-		return nil, fault.New(fault.Invalid, "password.weak_cost", "A password hash must cost at least 19 MiB and two passes; %s is less.", params.String())
+	if params.Weak() {
+		return nil, fault.New(fault.Invalid, "password.weak_cost", "A password hash must cost at least 19 MiB and two passes of Argon2id, or 600,000 rounds of PBKDF2; %s of %s is less.", params.String(), params.Scheme.String())
 	}
-	n := min(int64(runtime.GOMAXPROCS(0)), budget/1024/int64(params.Memory))
+	n := min(int64(runtime.GOMAXPROCS(0)), budget/1024/params.kib())
 	if n < 1 {
 		return nil, fault.New(fault.Invalid, "password.small_budget", "The memory for password hashes, %d MiB, does not hold one hash of %d MiB. Raise account.password_memory.", budget>>20, params.Memory>>10).On("account.password_memory")
 	}
 	h := &Hasher{
-		params: params, capacity: n * int64(params.Memory), patience: patience,
-		room: semaphore.NewWeighted(n * int64(params.Memory)), queue: n * queueFactor,
+		params: params, capacity: budget / 1024, share: budget / 1024 / n, patience: patience,
+		room: semaphore.NewWeighted(budget / 1024), queue: n * queueFactor,
 	}
 	h.nobody = Hash{Params: params, Salt: random(SaltSize), Tag: random(TagSize)}
 	return h, nil
@@ -77,12 +81,22 @@ func NewHasher(params Params, budget int64, patience time.Duration) (*Hasher, er
 // Params is the cost at which the hasher hashes.
 func (h *Hasher) Params() Params { return h.params }
 
-// Hash hashes a password under a fresh random salt.
+// Hash hashes a password under a fresh random salt, and the newest pepper if
+// there is one.
 func (h *Hasher) Hash(ctx context.Context, password secret.String) (string, error) {
-	made := Hash{Params: h.params, Salt: random(SaltSize), Tag: make([]byte, TagSize)}
-	err := h.within(ctx, h.params, func() { made.Tag = made.derive(password.Reveal()) })
+	version, pepper, err := h.Pepper.newest(ctx)
 	if err != nil {
 		return "", err
+	}
+	made := Hash{Params: h.params, Key: version, Salt: random(SaltSize), Tag: make([]byte, TagSize)}
+	if err := h.within(ctx, h.params, func() { made.Tag = made.derive(password.Reveal()) }); err != nil {
+		return "", err
+	}
+	if made.Tag == nil {
+		return "", fmt.Errorf("hashing a password with %s: this program computes only approved algorithms (FIPS 140-3): set account.password_hash to pbkdf2-sha256", h.params.Scheme)
+	}
+	if version != 0 {
+		made.Tag = peppered(pepper, made.Tag)
 	}
 	return made.String(), nil
 }
@@ -98,29 +112,57 @@ func (h *Hasher) Verify(ctx context.Context, stored string, password secret.Stri
 			return Verdict{}, fmt.Errorf("reading a stored password hash: %w", err)
 		}
 	}
+	pepper, err := h.Pepper.Of(ctx, known)
+	if err != nil {
+		return Verdict{}, err
+	}
+	version, _, err := h.Pepper.newest(ctx)
+	if err != nil {
+		return Verdict{}, err
+	}
 	var v Verdict
-	err := h.within(ctx, known.Params, func() {
-		v.Match = known.Is(password.Reveal()) && stored != ""
+	err = h.within(ctx, known.Params, func() {
+		start := time.Now()
+		v.Match = known.IsUnder(pepper, password.Reveal()) && stored != ""
+		h.pace.took(known.Params, time.Since(start))
 		if !v.Match {
 			h.fill(known.Params)
 		}
 	})
-	v.Stale = v.Match && known.Params.Below(h.params)
+	v.Stale = v.Match && (known.Params.Below(h.params) || known.Key != version)
 	return v, err
 }
 
-// missing is how many passes over the memory of p make up for what p costs
-// less than the present cost.
+// missing is how many passes of p's kind make up for what p costs less than the
+// present cost, of the same scheme.
 func (h *Hasher) missing(p Params) uint32 {
-	return uint32((h.params.work() - min(p.work(), h.params.work())) / uint64(p.Memory))
+	each := p.work() / uint64(p.Passes)
+	return uint32((h.params.work() - min(p.work(), h.params.work())) / each)
 }
 
-// fill does that work.
+// fill does that work. What a hash of another scheme costs less is known by the
+// clock only.
 func (h *Hasher) fill(p Params) {
-	if p.Passes = h.missing(p); p.Passes > 0 {
-		Hash{Params: p, Salt: h.nobody.Salt, Tag: h.nobody.Tag}.derive("")
+	if p.Scheme == h.params.Scheme {
+		if p.Passes = h.missing(p); p.Passes > 0 {
+			h.idle(p)
+		}
+		return
+	}
+	share := h.pace.lacks(p, h.params)
+	filler, ok := h.params.part(share)
+	if !ok {
+		return
+	}
+	start := time.Now()
+	h.idle(filler)
+	if share == 1 {
+		h.pace.took(h.params, time.Since(start))
 	}
 }
+
+// idle computes a hash for nothing.
+func (h *Hasher) idle(p Params) { Hash{Params: p, Salt: h.nobody.Salt, Tag: h.nobody.Tag}.derive("") }
 
 // within runs one hash when there is room for it.
 func (h *Hasher) within(ctx context.Context, p Params, run func()) error {
@@ -129,7 +171,7 @@ func (h *Hasher) within(ctx context.Context, p Params, run func()) error {
 		return errBusy.In(h.patience)
 	}
 	defer h.waiting.Add(-1)
-	weight := min(int64(p.Memory), h.capacity)
+	weight := min(max(p.kib(), h.share), h.capacity)
 	patient, stop := context.WithTimeout(ctx, h.patience)
 	defer stop()
 	if err := h.room.Acquire(patient, weight); err != nil {

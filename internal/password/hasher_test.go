@@ -208,7 +208,7 @@ func TestCalibrate(t *testing.T) {
 			noise := rapid.Float64Range(1, 1.3).Draw(t, "noise")
 			return time.Duration(noise * perMiB * float64(p.work()) / 1024)
 		}
-		p := Calibrate(target, machine)
+		p := Calibrate(Argon2id, target, machine)
 		if err := p.valid(); err != nil {
 			t.Fatal(err)
 		}
@@ -229,7 +229,7 @@ func TestCalibrate(t *testing.T) {
 // tests use too.
 func TestCalibrateThisMachine(t *testing.T) {
 	const target = 100 * time.Millisecond
-	p := Calibrate(target, Measure)
+	p := Calibrate(Argon2id, target, Measure)
 	best := time.Hour
 	for range 5 {
 		best = min(best, Measure(p))

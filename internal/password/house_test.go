@@ -17,6 +17,9 @@ const (
 
 var ctx = context.Background()
 
+// ample is patience without end, as far as a test goes.
+const ample = time.Minute
+
 // cheapest is a hasher at the floor.
 func cheapest(t testing.TB) *Hasher {
 	t.Helper()

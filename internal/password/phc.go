@@ -1,65 +1,89 @@
 package password
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
-	"golang.org/x/crypto/argon2"
+	"troth/internal/secret"
 )
 
-// Params is the cost of one password hash: Argon2id, version 0x13 (RFC 9106).
+// Params is the cost of one password hash. Which of the numbers count depends
+// on the scheme; the others are nought.
 type Params struct {
-	Memory uint32 // KiB
-	Passes uint32
-	Lanes  uint8
+	Scheme Scheme
+	Memory uint32 // KiB, of Argon2
+	Passes uint32 // of Argon2 over its memory; rounds of PBKDF2
+	Lanes  uint32 // of Argon2 and scrypt
+	LogN   uint32 // the logarithm of scrypt's N and of bcrypt's rounds
+	Block  uint32 // of scrypt
 }
 
-// Floor is the least cost that a hasher takes: 19 MiB, two passes, one lane
-// (OWASP Password Storage Cheat Sheet; SP 800-63B-4, 3.1.1.2 asks for a
-// suitable scheme with a cost as high as is practical).
-var Floor = Params{Memory: 19 * 1024, Passes: 2, Lanes: 1}
+// The least costs that a hasher takes: 19 MiB, two passes, one lane (OWASP
+// Password Storage Cheat Sheet), or 600,000 rounds of HMAC-SHA-256 (the same
+// sheet, for FIPS 140). SP 800-63B-4, 3.1.1.2 asks for a suitable scheme with a
+// cost as high as is practical.
+var (
+	Floor       = Params{Memory: 19 * 1024, Passes: 2, Lanes: 1}
+	FloorPBKDF2 = Params{Scheme: PBKDF2SHA256, Passes: 600_000}
+)
 
-// The sizes that this package makes (RFC 9106, 3.1) and the sizes and costs
-// that it reads. A stored hash beyond them was not made by an honest program,
-// and computing it could take the machine.
+// The sizes that this package makes (RFC 9106, 3.1; SP 800-132, 5.1), and those
+// that it reads.
 const (
 	SaltSize = 16
 	TagSize  = 32
 
 	minSalt, maxSalt = 8, 64
-	minTag, maxTag   = 16, 64
-	maxMemory        = 4 << 20 // KiB: 4 GiB
-	maxPasses        = 1 << 16
-	maxLanes         = 64
-	maxWork          = 64 << 20 // memory × passes, in KiB: about a minute of one core
-	maxPHC           = 256      // characters of a whole string
+	maxTag           = 64
+	maxPHC           = 256 // characters of a whole string
 )
 
-// work is what the time of a hash grows with: KiB written.
-func (p Params) work() uint64 { return uint64(p.Memory) * uint64(p.Passes) }
+func (p Params) work() uint64 { return schemes[p.Scheme].work(p) }
 
-// Below reports whether p costs less than other, in time or in memory.
+// Below reports whether p costs less than other, in time or in memory. A hash
+// of another scheme is always below.
 func (p Params) Below(other Params) bool {
-	return p.work() < other.work() || p.Memory < other.Memory && p.Memory < Floor.Memory
+	return p.Scheme != other.Scheme || p.work() < other.work() || p.Memory < other.Memory && p.Memory < Floor.Memory
+}
+
+// Weak reports whether p is under the floor of its scheme, as everything is
+// under which hashes are only read.
+func (p Params) Weak() bool {
+	switch p.Scheme {
+	case Argon2id: // what fewer passes lack, more memory makes up for
+		return p.Memory < Floor.Memory || p.Passes < Floor.Passes && p.work() < 2*Floor.work()
+	case PBKDF2SHA256:
+		return p.Passes < FloorPBKDF2.Passes
+	}
+	return true
 }
 
 // String is the parameter part of a PHC string.
 func (p Params) String() string {
-	return fmt.Sprintf("m=%d,t=%d,p=%d", p.Memory, p.Passes, p.Lanes)
+	var part []string
+	for _, f := range schemes[p.Scheme].fields {
+		part = append(part, fmt.Sprintf("%s=%d", f.name, *f.at(&p)))
+	}
+	return strings.Join(part, ",")
 }
 
 func (p Params) valid() error {
-	switch {
-	case p.Lanes < 1 || p.Lanes > maxLanes:
-		return fmt.Errorf("p=%d lanes; 1 to %d are read", p.Lanes, maxLanes)
-	case p.Passes < 1 || p.Passes > maxPasses:
-		return fmt.Errorf("t=%d passes; 1 to %d are read", p.Passes, maxPasses)
-	case p.Memory < 8*uint32(p.Lanes) || p.Memory > maxMemory: // RFC 9106, 3.1: m ≥ 8p
-		return fmt.Errorf("m=%d KiB; 8 a lane to %d are read", p.Memory, maxMemory)
-	case p.work() > maxWork:
+	s := schemes[p.Scheme]
+	for _, f := range s.fields {
+		if v := *f.at(&p); v < f.min || v > f.max {
+			return fmt.Errorf("%s=%d; %d to %d are read", f.name, v, f.min, f.max)
+		}
+	}
+	if p.Memory > 0 && p.Memory < 8*p.Lanes { // RFC 9106, 3.1: m ≥ 8p
+		return fmt.Errorf("m=%d KiB; at least 8 a lane are read", p.Memory)
+	}
+	if p.work() > s.maxWork {
 		return fmt.Errorf("%s is more work than is accepted", p)
 	}
 	return nil
@@ -69,6 +93,7 @@ func (p Params) valid() error {
 // (github.com/P-H-C/phc-string-format), the form in which it is stored.
 type Hash struct {
 	Params Params
+	Key    int // the version of the pepper under which the tag was made; 0 is none
 	Salt   []byte
 	Tag    []byte
 }
@@ -77,66 +102,133 @@ var base64Strict = base64.RawStdEncoding.Strict()
 
 // String is the PHC string.
 func (h Hash) String() string {
-	return fmt.Sprintf("$argon2id$v=%d$%s$%s$%s", argon2.Version, h.Params,
-		base64Strict.EncodeToString(h.Salt), base64Strict.EncodeToString(h.Tag))
+	s := schemes[h.Params.Scheme]
+	part := []string{"", s.name}
+	if s.version != "" {
+		part = append(part, s.version)
+	}
+	params := h.Params.String()
+	if h.Key != 0 {
+		params += ",keyid=" + strconv.Itoa(h.Key)
+	}
+	return strings.Join(append(part, params, base64Strict.EncodeToString(h.Salt), base64Strict.EncodeToString(h.Tag)), "$")
 }
 
-// ParseHash reads a PHC string of Argon2id. It accepts exactly what
-// [Hash.String] writes: one spelling a hash, within bounds. Its errors never
-// repeat the input.
+// ParseHash reads a PHC string. It accepts exactly what [Hash.String] writes:
+// one spelling a hash, within bounds. Its errors never repeat the input.
 func ParseHash(s string) (Hash, error) {
 	if len(s) > maxPHC {
 		return Hash{}, fmt.Errorf("the password hash has %d characters, more than %d", len(s), maxPHC)
 	}
 	part := strings.Split(s, "$")
-	if len(part) != 6 || part[0] != "" || part[1] != "argon2id" {
-		return Hash{}, fmt.Errorf("the password hash is no PHC string of argon2id")
+	if len(part) < 2 || part[0] != "" {
+		return Hash{}, fmt.Errorf("the password hash is no PHC string")
 	}
-	if part[2] != "v="+strconv.Itoa(argon2.Version) {
-		return Hash{}, fmt.Errorf("the password hash is of another version than %d", argon2.Version)
+	n := slices.IndexFunc(schemes[:], func(s scheme) bool { return s.name == part[1] })
+	if n < 0 {
+		return Hash{}, fmt.Errorf("the password hash is of a scheme that is not read")
 	}
-	params, err := parseParams(part[3])
-	if err != nil {
+	part = part[2:]
+	if v := schemes[n].version; v != "" {
+		if len(part) == 0 || part[0] != v {
+			return Hash{}, fmt.Errorf("the password hash is of another version than %s", v)
+		}
+		part = part[1:]
+	}
+	if len(part) != 3 {
+		return Hash{}, fmt.Errorf("the password hash has not its parameters, salt and tag")
+	}
+	h := Hash{Params: Params{Scheme: Scheme(n)}}
+	if err := h.readParams(part[0]); err != nil {
 		return Hash{}, err
 	}
-	salt, err := base64Strict.DecodeString(part[4])
-	if err != nil || len(salt) < minSalt || len(salt) > maxSalt || strings.ContainsAny(part[4], "\r\n") {
+	var ok bool
+	if h.Salt, ok = readBase64(part[1], minSalt, maxSalt); !ok {
 		return Hash{}, fmt.Errorf("the salt is not %d to %d bytes of base 64", minSalt, maxSalt)
 	}
-	tag, err := base64Strict.DecodeString(part[5])
-	if err != nil || len(tag) < minTag || len(tag) > maxTag || strings.ContainsAny(part[5], "\r\n") {
-		return Hash{}, fmt.Errorf("the tag is not %d to %d bytes of base 64", minTag, maxTag)
+	if h.Tag, ok = readBase64(part[2], schemes[n].minTag, maxTag); !ok {
+		return Hash{}, fmt.Errorf("the tag is not %d to %d bytes of base 64", schemes[n].minTag, maxTag)
 	}
-	return Hash{Params: params, Salt: salt, Tag: tag}, nil
+	return h, h.fits()
 }
 
-func parseParams(s string) (Params, error) {
-	field := strings.Split(s, ",")
-	if len(field) != 3 {
-		return Params{}, fmt.Errorf("the parameters are not m, t and p")
+// fits asks for what only bcrypt has: sizes that cannot be others.
+func (h Hash) fits() error {
+	if h.Params.Scheme == Bcrypt && (len(h.Salt) != bcryptSalt || len(h.Tag) != bcryptTag) {
+		return fmt.Errorf("salt and tag of bcrypt have %d and %d bytes", bcryptSalt, bcryptTag)
 	}
-	var n [3]uint64
-	for i, name := range [...]string{"m=", "t=", "p="} {
-		digits, ok := strings.CutPrefix(field[i], name)
-		v, err := strconv.ParseUint(digits, 10, 32)
-		if !ok || err != nil || strconv.FormatUint(v, 10) != digits {
-			return Params{}, fmt.Errorf("parameter %d is not %s and a plain decimal number", i+1, name)
+	return nil
+}
+
+func readBase64(s string, low, high int) ([]byte, bool) {
+	b, err := base64Strict.DecodeString(s)
+	return b, err == nil && len(b) >= low && len(b) <= high && !strings.ContainsAny(s, "\r\n")
+}
+
+func (h *Hash) readParams(s string) error {
+	fields := schemes[h.Params.Scheme].fields
+	part := strings.Split(s, ",")
+	if len(part) == len(fields)+1 {
+		n, ok := readNumber(part[len(fields)], "keyid=")
+		if !ok || n == 0 || n > maxKey {
+			return fmt.Errorf("the last parameter is no version of the pepper")
 		}
-		n[i] = v
+		h.Key, part = int(n), part[:len(fields)]
 	}
-	if n[2] > maxLanes {
-		return Params{}, fmt.Errorf("p=%d lanes; 1 to %d are read", n[2], maxLanes)
+	if len(part) != len(fields) {
+		return fmt.Errorf("the password hash has %d parameters, not %d", len(part), len(fields))
 	}
-	p := Params{Memory: uint32(n[0]), Passes: uint32(n[1]), Lanes: uint8(n[2])}
-	return p, p.valid()
+	for i, f := range fields {
+		n, ok := readNumber(part[i], f.name+"=")
+		if !ok {
+			return fmt.Errorf("parameter %d is not %s and a plain decimal number", i+1, f.name)
+		}
+		*f.at(&h.Params) = n
+	}
+	return h.Params.valid()
 }
 
-// derive computes the tag of a password under the hash's salt and cost.
+func readNumber(s, prefix string) (uint32, bool) {
+	digits, ok := strings.CutPrefix(s, prefix)
+	v, err := strconv.ParseUint(digits, 10, 32)
+	return uint32(v), ok && err == nil && strconv.FormatUint(v, 10) == digits
+}
+
+// derive computes the tag of a password under the hash's salt and cost, without
+// the pepper.
 func (h Hash) derive(password string) []byte {
-	return argon2.IDKey([]byte(password), h.Salt, h.Params.Passes, h.Params.Memory, h.Params.Lanes, uint32(len(h.Tag)))
+	tag, err := schemes[h.Params.Scheme].derive(h.Params, []byte(password), h.Salt, len(h.Tag))
+	if err != nil {
+		return nil // the bounds leave nothing that fails but FIPS 140 mode, in which only PBKDF2 is computed
+	}
+	return tag
 }
 
-// Is reports whether the hash is that of a password, and computes it to tell.
-func (h Hash) Is(password string) bool {
-	return subtle.ConstantTimeCompare(h.derive(password), h.Tag) == 1
+// Is reports whether the hash, made without a pepper, is that of a password,
+// and computes it to tell.
+func (h Hash) Is(password string) bool { return h.Key == 0 && h.IsUnder(secret.Bytes{}, password) }
+
+// IsUnder is [Hash.Is] for a hash that was made under a pepper: the key of the
+// version that the hash names.
+func (h Hash) IsUnder(pepper secret.Bytes, password string) bool {
+	if h.Params.Scheme == Bcrypt {
+		return h.Key == 0 && h.isBcrypt(password)
+	}
+	tag := h.derive(password)
+	if tag == nil {
+		return false
+	}
+	if h.Key != 0 {
+		tag = peppered(pepper, tag)
+	}
+	return subtle.ConstantTimeCompare(tag, h.Tag) == 1
+}
+
+// peppered is HMAC-SHA-256 of a tag: "an additional iteration of a keyed
+// hashing … operation using a secret key known only to the verifier" (SP
+// 800-63B-4, 3.1.1.2).
+func peppered(pepper secret.Bytes, tag []byte) []byte {
+	mac := hmac.New(sha256.New, pepper.Reveal())
+	mac.Write(tag)
+	return mac.Sum(nil)
 }

@@ -42,28 +42,31 @@ func TestParseHashRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, replace := range map[string][2]string{
-		"another scheme":         {"argon2id", "argon2i"},
-		"another version":        {"v=19", "v=16"},
-		"no version":             {"$v=19", ""},
-		"parameters in disorder": {"m=65536,t=2", "t=2,m=65536"},
-		"a leading zero":         {"t=2", "t=02"},
-		"a sign":                 {"t=2", "t=+2"},
-		"no passes":              {"t=2", "t=0"},
-		"no lanes":               {"p=1", "p=0"},
-		"256 lanes and one":      {"p=1", "p=257"},
-		"too much memory":        {"m=65536", "m=4194305"},
-		"an overflow":            {"m=65536", "m=4295032832"},
-		"too much work":          {"m=65536,t=2", "m=4194304,t=4000"},
-		"too little memory":      {"m=65536", "m=7"},
-		"a short salt":           {"c29tZXNhbHQ", "c29tZXM"},
-		"a long salt":            {"c29tZXNhbHQ", strings.Repeat("QUFB", 30)},
-		"padding":                {"c29tZXNhbHQ", "c29tZXNhbHQ=="},
-		"spare bits":             {"c29tZXNhbHQ", "c29tZXNhbHR"},
-		"a line break":           {"c29tZXNhbHQ", "c29tZX\nNhbHQ"},
-		"a short tag":            {"CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc", "CTFhFdXPJO1aFQ"},
-		"URL alphabet":           {"CTFh", "CT_h"},
-		"one part more":          {"$argon2id", "$$argon2id"},
-		"nothing":                {good, ""},
+		"another scheme":          {"argon2id", "argon2d"},
+		"version 0 of the pepper": {"p=1", "p=1,keyid=0"},
+		"a pepper with a name":    {"p=1", "p=1,keyid=main"},
+		"two peppers":             {"p=1", "p=1,keyid=1,keyid=2"},
+		"another version":         {"v=19", "v=16"},
+		"no version":              {"$v=19", ""},
+		"parameters in disorder":  {"m=65536,t=2", "t=2,m=65536"},
+		"a leading zero":          {"t=2", "t=02"},
+		"a sign":                  {"t=2", "t=+2"},
+		"no passes":               {"t=2", "t=0"},
+		"no lanes":                {"p=1", "p=0"},
+		"256 lanes and one":       {"p=1", "p=257"},
+		"too much memory":         {"m=65536", "m=4194305"},
+		"an overflow":             {"m=65536", "m=4295032832"},
+		"too much work":           {"m=65536,t=2", "m=4194304,t=4000"},
+		"too little memory":       {"m=65536", "m=7"},
+		"a short salt":            {"c29tZXNhbHQ", "c29tZXM"},
+		"a long salt":             {"c29tZXNhbHQ", strings.Repeat("QUFB", 30)},
+		"padding":                 {"c29tZXNhbHQ", "c29tZXNhbHQ=="},
+		"spare bits":              {"c29tZXNhbHQ", "c29tZXNhbHR"},
+		"a line break":            {"c29tZXNhbHQ", "c29tZX\nNhbHQ"},
+		"a short tag":             {"CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc", "CTFhFdXPJO1aFQ"},
+		"URL alphabet":            {"CTFh", "CT_h"},
+		"one part more":           {"$argon2id", "$$argon2id"},
+		"nothing":                 {good, ""},
 	} {
 		bad := strings.Replace(good, replace[0], replace[1], 1)
 		if bad == good {
@@ -84,13 +87,14 @@ func TestWrittenHashesAreRead(t *testing.T) {
 			Params: Params{
 				Memory: rapid.Uint32Range(8*maxLanes, 1<<20).Draw(t, "memory"),
 				Passes: rapid.Uint32Range(1, 64).Draw(t, "passes"),
-				Lanes:  rapid.Uint8Range(1, maxLanes).Draw(t, "lanes"),
+				Lanes:  rapid.Uint32Range(1, maxLanes).Draw(t, "lanes"),
 			},
 			Salt: rapid.SliceOfN(rapid.Byte(), minSalt, maxSalt).Draw(t, "salt"),
-			Tag:  rapid.SliceOfN(rapid.Byte(), minTag, maxTag).Draw(t, "tag"),
+			Key:  rapid.IntRange(0, maxKey).Draw(t, "key"),
+			Tag:  rapid.SliceOfN(rapid.Byte(), 16, maxTag).Draw(t, "tag"),
 		}
 		back, err := ParseHash(h.String())
-		if err != nil || back.String() != h.String() || back.Params != h.Params {
+		if err != nil || back.String() != h.String() || back.Params != h.Params || back.Key != h.Key {
 			t.Fatalf("%s is read as %s, %v", h, back, err)
 		}
 	})
@@ -111,7 +115,7 @@ func FuzzParseHash(f *testing.F) {
 		if h.String() != s {
 			t.Errorf("%q is written back as %q", s, h)
 		}
-		if h.Params.valid() != nil || len(h.Salt) < minSalt || len(h.Tag) < minTag || len(s) > maxPHC {
+		if h.Params.valid() != nil || len(h.Salt) < minSalt || len(h.Tag) < schemes[h.Params.Scheme].minTag || len(s) > maxPHC {
 			t.Errorf("%q is out of bounds", s)
 		}
 	})

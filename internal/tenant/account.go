@@ -133,3 +133,30 @@ func (t *Tenants) closeHomeTx(tx *store.Tx, by audit.Actor, home id.Tenant) erro
 	}
 	return t.access.DestroyedTx(tx, home)
 }
+
+// OrganisationsOf are the names of the organisations that an account belongs
+// to, at most 20: words that its password may not be made of.
+func (t *Tenants) OrganisationsOf(ctx context.Context, account id.Account) ([]string, error) {
+	var rows []tenantRow
+	err := t.db.Read(ctx, func(tx *store.Tx) (err error) {
+		rows, _, err = ownTx(tx, account, maxNamed)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the organisations of an account: %w", err)
+	}
+	var names []string
+	for _, row := range rows {
+		if row.kind != Organisation {
+			continue
+		}
+		v, err := t.opened(ctx, row)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, v.Name)
+	}
+	return names, nil
+}
+
+const maxNamed = 20

@@ -64,7 +64,7 @@ func signIn(ctx context.Context, l *lab) error {
 
 // bareHash computes one hash as the standard package does it.
 func bareHash(p password.Params) {
-	argon2.IDKey([]byte(phrase), random(16), p.Passes, p.Memory, p.Lanes, 32)
+	argon2.IDKey([]byte(phrase), random(16), p.Passes, p.Memory, uint8(p.Lanes), 32)
 }
 
 func (l *lab) signIns(what string, bare func(), ours func() error) error {

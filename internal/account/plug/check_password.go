@@ -42,7 +42,11 @@ func (p *plug) checkStoredPassword(ctx context.Context, b trust.Bench) (trust.Re
 	look.That(!cost.CalibratedAt.IsZero(), "the cost of a hash was calibrated", "yes", yes(!cost.CalibratedAt.IsZero()))
 	var hashes []password.Hash
 	for i, rows := range stored {
-		if h, ok := lookAtHash(&look, fmt.Sprintf("account %d", i+1), rows, shared, cost); ok {
+		h, ok, err := p.lookAtHash(ctx, &look, fmt.Sprintf("account %d", i+1), rows, shared, cost)
+		if err != nil {
+			return trust.Result{}, err
+		}
+		if ok {
 			hashes = append(hashes, h)
 		}
 	}
@@ -51,11 +55,12 @@ func (p *plug) checkStoredPassword(ctx context.Context, b trust.Bench) (trust.Re
 		look.That(!bytes.Equal(hashes[0].Tag, hashes[1].Tag), "the hashes of two accounts with the same password", "differ", differ(hashes[0].Tag, hashes[1].Tag))
 		lookAtTime(&look, hashes[0], cost)
 	}
-	looked, weak, err := p.accounts.CountHashes(ctx, operator(), population)
+	n, err := p.accounts.CountHashes(ctx, operator(), population)
 	if err != nil {
 		return trust.Result{}, err
 	}
-	look.That(weak == 0, "stored hashes that are no Argon2id at the floor or above", "0", fmt.Sprintf("%d of %d", weak, looked))
+	look.That(n.Weak == 0, "stored hashes that are under the floor, or none", "0", fmt.Sprintf("%d of %d", n.Weak, n.Looked))
+	look.That(true, "stored hashes that came from another system and are made anew at the next sign-in", "any", fmt.Sprintf("%d of %d", n.Imported, n.Looked))
 	return look.Result()
 }
 
@@ -108,7 +113,7 @@ func change(ctx context.Context, v *trust.Visitor, from, to secret.String) error
 
 // lookAtHash says what a stored password is. Nothing of it is observed but its
 // cost and the lengths of its parts.
-func lookAtHash(look *trust.Look, whose string, rows account.Rows, typed secret.String, cost account.Cost) (password.Hash, bool) {
+func (p *plug) lookAtHash(ctx context.Context, look *trust.Look, whose string, rows account.Rows, typed secret.String, cost account.Cost) (password.Hash, bool, error) {
 	where := 0
 	for _, column := range rows.Columns {
 		if holds(column, typed.Reveal()) {
@@ -119,17 +124,28 @@ func lookAtHash(look *trust.Look, whose string, rows account.Rows, typed secret.
 	h, err := password.ParseHash(rows.Password)
 	seen := "something else"
 	if err == nil {
-		seen = "Argon2id, " + h.Params.String()
+		seen = h.Params.Scheme.String() + " " + h.Params.String()
 	}
-	enough := err == nil && !h.Params.Below(cost.Params) && !h.Params.Below(password.Floor)
-	look.That(enough, "the stored password of "+whose, "Argon2id at "+cost.Params.String()+" or above", seen)
+	enough := err == nil && !h.Params.Below(cost.Params) && !h.Params.Weak()
+	look.That(enough, "the stored password of "+whose, cost.String()+" or above", seen)
 	if err != nil {
-		return password.Hash{}, false
+		return password.Hash{}, false, nil
 	}
 	look.That(len(h.Salt) >= 16 && len(h.Tag) >= 32, "the lengths of salt and hash of "+whose+", in bytes", "at least 16 and 32", fmt.Sprintf("%d and %d", len(h.Salt), len(h.Tag)))
-	is := enough && h.Is(typed.Reveal())
+	pepper, err := p.accounts.Pepper().Of(ctx, h)
+	if err != nil {
+		return password.Hash{}, false, err
+	}
+	is := enough && h.IsUnder(pepper, typed.Reveal())
 	look.That(is, "the stored password of "+whose+" is the hash of what was typed", "yes", yes(is))
-	return h, true
+	if p.config.PasswordPepper && enough {
+		look.That(h.Key != 0, "the hash of "+whose+" was made under the pepper", "yes", yes(h.Key != 0))
+		bare := h
+		bare.Key = 0
+		without := bare.Is(typed.Reveal())
+		look.That(!without, "the hash of "+whose+" can be compared without the pepper", "no", yes(without))
+	}
+	return h, true, nil
 }
 
 // holds looks for a password as it is and in the usual encodings.

@@ -112,8 +112,8 @@ func TestStoredPasswordFails(t *testing.T) {
 	}{
 		"in plain text":        {"hold the password", func(p string) string { return p }},
 		"in base 64":           {"hold the password", func(p string) string { return base64.StdEncoding.EncodeToString([]byte(p)) }},
-		"by a fast hash":       {"the stored password of account 1: expected Argon2id", func(p string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(p))) }},
-		"by a cheap Argon2id":  {"the stored password of account 1: expected Argon2id", func(p string) string { return argon(p, fresh(), 1024, 1) }},
+		"by a fast hash":       {"the stored password of account 1: expected argon2id", func(p string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(p))) }},
+		"by a cheap Argon2id":  {"the stored password of account 1: expected argon2id", func(p string) string { return argon(p, fresh(), 1024, 1) }},
 		"with one salt":        {"the salts of two accounts with the same password", func(p string) string { return argon(p, []byte("the same for all"), 64*1024, 4) }},
 		"with a short salt":    {"the lengths of salt and hash", func(p string) string { return argon(p, fresh()[:8], 64*1024, 4) }},
 		"by a hash of nothing": {"is the hash of what was typed", func(string) string { return argon("nothing", fresh(), 64*1024, 4) }},
@@ -152,6 +152,23 @@ func TestAnyPasswordOpens(t *testing.T) {
 		t.Fatal(err)
 	}
 	breaks(t, checkPassword, "signing in with a wrong password", func(d *door) { d.hashing = lenient{good} })
+}
+
+// There shall be a pepper, and hashes are made without.
+func TestStoredPasswordFailsWithoutItsPepper(t *testing.T) {
+	good, err := password.NewHasher(password.Params{Memory: 64 * 1024, Passes: 2, Lanes: 1}, 256<<20, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	breaks(t, checkPassword, "was made under the pepper", func(d *door) { d.config.PasswordPepper, d.hashing = true, good })
+}
+
+// The claim holds of PBKDF2 with a pepper as it does of Argon2id without.
+func TestStoredPasswordHoldsByChoice(t *testing.T) {
+	d := open(t, func(d *door) { d.config.PasswordHash, d.config.PasswordPepper = "pbkdf2-sha256", true })
+	if r, err := d.run(d.bench(), checkPassword); err != nil || !r.Passed {
+		t.Errorf("the check failed: %v\n%s", err, unexpected(r))
+	}
 }
 
 type lenient struct{ password.Hashing }

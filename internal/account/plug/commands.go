@@ -54,6 +54,7 @@ func (p *plug) commands() []cli.Command {
 					"somebody who cannot read it, this command does. Nobody is signed in by it.",
 				Example: "troth user unlock ada@example.org", Args: one, NeedsData: true, Run: unlockAccount,
 			},
+			importCommand(),
 			{Use: "admit", Short: "Print a link with which one person signs up, whatever the mode of sign-up", NeedsData: true, Run: admit},
 			{
 				Use: "destroy ADDRESS|ID", Short: "Destroy an account and the keys of everything personal about it",
@@ -64,7 +65,7 @@ func (p *plug) commands() []cli.Command {
 				Example: "troth user destroy --dry-run ada@example.org", Args: one, NeedsData: true, Run: destroyAccount, Destroys: true,
 			},
 		}...),
-	}}
+	}, passwordCommand()}
 }
 
 // opened is the accounts of the installation that the command line opened.

@@ -58,6 +58,7 @@ func New(accounts *account.Accounts, config *account.Config) part.Part {
 		Permissions: account.Permissions, Events: account.Events, Routes: p.routes(), Nav: nav, Pages: part.Pages(pages),
 		Authenticators: []web.Authenticator{cookies{accounts}},
 		Jobs:           p.jobs(), Retention: account.Retention, Commands: append(p.commands(), pairsCommand()), Claims: p.claims(),
+		Doctor: []part.Examination{{Name: "cost of passwords", Run: p.examineCost}},
 	}
 }
 
@@ -73,6 +74,7 @@ func (p *plug) jobs() []jobs.Periodic {
 	}
 	return []jobs.Periodic{
 		{Name: "account.finish_destroying", Every: time.Hour, Run: p.accounts.FinishDestroying},
+		{Name: "account.watch_cost", Every: 12 * time.Hour, Run: p.accounts.WatchCost},
 		{Name: "account.advance", Every: 10 * time.Minute, Run: p.accounts.Advance},
 		{Name: "account.compare_pairs", Every: time.Minute, Alarm: time.Hour, Run: p.accounts.ComparePairs},
 		{Name: "account.alert_exposed", Every: time.Minute, Alarm: time.Hour, Run: p.accounts.AlertExposed},
