@@ -92,7 +92,7 @@ func (v *View) Menu() Menu {
 	}
 	m, err := menus.Menu(v.request.Context(), v.request.Subject)
 	if err != nil { // the page is worth more than its header
-		v.request.deps.Log.Warn("reading the menu of a page", "request", string(v.request.ID), "error", err)
+		v.request.deps.Log.Warn("reading the menu of a page", "request", string(v.request.ID), "path", v.request.logPath(), "error", err)
 		return *v.menu
 	}
 	v.menu = &m
