@@ -12,10 +12,11 @@ import (
 
 // guesses is what limits guessing.
 type guesses struct {
-	t      *throttle.Throttle
-	from   *throttle.Guesses // by where they come from
-	turns  *turns
-	effort *throttle.Limiter // what costs work and is no guess
+	t        *throttle.Throttle
+	from     *throttle.Guesses // by where they come from
+	turns    *turns
+	effort   *throttle.Limiter // what costs work and is no guess
+	passkeys *throttle.Limiter // challenges and answers of strangers' passkeys
 }
 
 // openGuesses makes the limits. Without a throttle it makes one that no other
@@ -30,6 +31,9 @@ func (a *Accounts) openGuesses(ctx context.Context) (err error) {
 	}
 	if g.from, err = g.t.Guesses(ctx, "account.guess", a.Config.Guessing.rates()); err == nil {
 		g.effort, err = g.t.Limiter(ctx, throttle.Limits{Name: "account.effort", Rate: throttle.Rate{Every: effortEvery, Burst: effortBurst}})
+	}
+	if err == nil {
+		g.passkeys, err = g.t.Limiter(ctx, throttle.Limits{Name: "account.passkey", Rate: throttle.Rate{Every: passkeyEvery, Burst: passkeyBurst}})
 	}
 	if err != nil {
 		return fmt.Errorf("making the limits on guessing: %w", err)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"troth/internal/access"
 	"troth/internal/fault"
@@ -47,13 +48,32 @@ type PasskeyAttempt struct {
 
 var errNoPasskeys = fault.New(fault.Unavailable, "account.no_passkeys", "Nobody can sign in with a passkey here. Sign in with your password.")
 
+// How often strangers of a network may ask for a challenge, or answer one.
+// Nobody guesses a signature: this bounds what they make us write. Every page
+// of sign-in asks for one, and many people can share an address.
+const (
+	passkeyBurst = 300
+	passkeyEvery = time.Second
+)
+
+// payForPasskey lets a network pay for a challenge or an answer.
+func (a *Accounts) payForPasskey(by access.Subject) error {
+	if wait := a.guess.passkeys.Take(a.guess.t.Networks(by.Context.IP).Near, 1); wait > 0 {
+		return errEffort.In(patience(wait))
+	}
+	return nil
+}
+
 // HasPasskeys reports whether people can sign in with a passkey.
 func (a *Accounts) HasPasskeys() bool { return a.Passkeys != nil && a.Passkeys.Enabled() }
 
 // BeginPasskey returns what a browser asks its devices to sign somebody in.
-func (a *Accounts) BeginPasskey(ctx context.Context, browser secret.String) (json.RawMessage, error) {
+func (a *Accounts) BeginPasskey(ctx context.Context, by access.Subject, browser secret.String) (json.RawMessage, error) {
 	if !a.HasPasskeys() {
 		return nil, errNoPasskeys
+	}
+	if err := a.payForPasskey(by); err != nil {
+		return nil, err
 	}
 	return a.Passkeys.BeginSignIn(ctx, browser)
 }
@@ -65,6 +85,9 @@ func (a *Accounts) BeginPasskey(ctx context.Context, browser secret.String) (jso
 func (a *Accounts) SignInPasskey(ctx context.Context, by access.Subject, t PasskeyAttempt) (Outcome, error) {
 	if !a.HasPasskeys() {
 		return Outcome{}, errNoPasskeys
+	}
+	if err := a.payForPasskey(by); err != nil {
+		return Outcome{}, err
 	}
 	browser, err := a.browser(ctx, t.Device)
 	if err != nil {

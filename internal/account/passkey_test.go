@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"troth/internal/access"
 	"troth/internal/fault"
@@ -143,13 +145,13 @@ func TestNoPasskeys(t *testing.T) {
 	h := sqlite(t)
 	for _, k := range []Passkeys{nil, &touch{off: true}} {
 		h.Passkeys = k
-		_, err := h.BeginPasskey(ctx, secret.NewToken())
+		_, err := h.BeginPasskey(ctx, stranger(), secret.NewToken())
 		want(t, err, fault.Unavailable, "account.no_passkeys")
 		_, err = h.touched(stranger())
 		want(t, err, fault.Unavailable, "account.no_passkeys")
 	}
 	h.Passkeys = &touch{}
-	if options, err := h.BeginPasskey(ctx, secret.NewToken()); err != nil || len(options) == 0 {
+	if options, err := h.BeginPasskey(ctx, stranger(), secret.NewToken()); err != nil || len(options) == 0 {
 		t.Errorf("the options are %s, %v", options, err)
 	}
 }
@@ -166,5 +168,30 @@ func TestStaffTx(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What strangers make us write is bounded, by their network.
+func TestPasskeysAreBounded(t *testing.T) {
+	h := sqlite(t)
+	h.Passkeys = &touch{shown: Shown{Refused: fault.New(fault.Unauthenticated, "passkey.unknown", "No."), Reason: "nobody knows it"}}
+	var err error
+	n := 0
+	for ; err == nil && n <= passkeyBurst; n++ {
+		_, err = h.BeginPasskey(ctx, stranger(), secret.NewToken())
+	}
+	want(t, err, fault.TooMany, "account.too_often")
+	if n < passkeyBurst/2 {
+		t.Errorf("only %d challenges were given out", n)
+	}
+	_, err = h.touched(stranger())
+	want(t, err, fault.TooMany, "account.too_often")
+	elsewhere := stranger()
+	elsewhere.Context.IP = netip.MustParseAddr("198.51.100.9")
+	_, err = h.touched(elsewhere)
+	want(t, err, fault.Unauthenticated, "passkey.unknown")
+	h.clock.add(time.Minute)
+	if _, err = h.BeginPasskey(ctx, stranger(), secret.NewToken()); err != nil {
+		t.Errorf("a minute later: %v", err)
 	}
 }

@@ -37,7 +37,7 @@ func (p *plug) passkeyOptions(r *web.Request) error {
 	if _, ok := secret.DigestOf(browser.Reveal()); !ok {
 		browser = secret.NewToken()
 	}
-	options, err := p.accounts.BeginPasskey(r.Context(), browser)
+	options, err := p.accounts.BeginPasskey(r.Context(), r.Subject, browser)
 	if err != nil {
 		return err
 	}
