@@ -15,6 +15,7 @@ import (
 	"troth/internal/keys"
 	"troth/internal/mail"
 	"troth/internal/password"
+	"troth/internal/place"
 	"troth/internal/secret"
 	"troth/internal/store"
 	"troth/internal/text"
@@ -28,7 +29,7 @@ var migrations embed.FS
 var Migrations fs.FS = migrations
 
 // Tables are the tables of this package.
-var Tables = []string{"account", "account_link", "account_mail", "account_cost", "account_guess", "account_device", "account_pending", "account_address", "account_past", "account_exposed", "account_pair", "account_recovery", "session"}
+var Tables = []string{"account", "account_link", "account_mail", "account_cost", "account_guess", "account_device", "account_pending", "account_address", "account_past", "account_exposed", "account_pair", "account_recovery", "account_told", "session"}
 
 // Founder makes the personal tenant of a new account. Package tenant fills it.
 type Founder interface {
@@ -79,6 +80,7 @@ type Options struct {
 	CoOwners CoOwners  // nil: nobody owns organisations
 
 	Throttle *throttle.Throttle // what all nodes know of guesses; nil: what this one does
+	Atlas    *place.Atlas       // nil: places are not known, addresses are shown
 
 	Config        Config
 	Origin        string           // "https://example.org", for links in mails

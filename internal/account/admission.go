@@ -22,6 +22,7 @@ const (
 const (
 	PathConfirm   = "/-/confirm/"
 	PathReset     = "/-/reset/"
+	PathStop      = "/-/stop/"
 	PathAdmission = "/-/admission/"
 
 	PathRecover = "/-/recover/" // asks for a recovery, or finishes it

@@ -108,7 +108,7 @@ func (a *Accounts) answerStepTx(ctx context.Context, tx *store.Tx, by access.Sub
 		return Outcome{}, nil, err
 	}
 	if with.Remember {
-		if err := a.rememberTx(ctx, tx, by, r, o); err != nil {
+		if o.remembered, err = a.rememberTx(tx, r, o); err != nil {
 			return Outcome{}, nil, err
 		}
 	}
@@ -148,13 +148,12 @@ func (a *Accounts) wrongTx(ctx context.Context, tx *store.Tx, by access.Subject,
 	return refusal, err
 }
 
-// rememberTx lets the browser of a sign-in stand in for the second factor that
-// was just used, if that counts and may be.
-func (a *Accounts) rememberTx(ctx context.Context, tx *store.Tx, by access.Subject, r row, o ongoing) error {
+// rememberTx is until when the browser of a sign-in stands in for the second
+// factor that was just used: 0 unless that counts and may be.
+func (a *Accounts) rememberTx(tx *store.Tx, r row, o ongoing) (until int64, err error) {
 	may, err := a.mayRemember(tx, r)
 	if err != nil || !may || !has(strings.Fields(o.amr), amrMulti) {
-		return err
+		return 0, err
 	}
-	_, _, err = a.meetTx(ctx, tx, by, r, o.device, store.Micros(a.now().Add(a.Config.Remember.D())))
-	return err
+	return store.Micros(a.now().Add(a.Config.Remember.D())), nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,13 +29,13 @@ import (
 // Who has lost the role in the session's tenant works at home. A request that
 // acts comes through [Accounts.AuthenticateToAct].
 func (a *Accounts) Authenticate(ctx context.Context, token string) (access.Subject, error) {
-	return a.authenticate(ctx, token, a.atHome, true)
+	return a.authenticate(ctx, token, a.atHome, usage{counts: true})
 }
 
 // Look is Authenticate for a request that goes on, as an open WebSocket does. It
 // is no use of the session, which ends when nothing else is done with it.
 func (a *Accounts) Look(ctx context.Context, token string) (access.Subject, error) {
-	return a.authenticate(ctx, token, a.atHome, false)
+	return a.authenticate(ctx, token, a.atHome, usage{})
 }
 
 // AuthenticateToAct is Authenticate for a request that changes something (RFC
@@ -43,22 +44,34 @@ func (a *Accounts) Look(ctx context.Context, token string) (access.Subject, erro
 // once with fault.Conflict, and never lands in the personal space instead. From
 // then on the session works at home.
 func (a *Accounts) AuthenticateToAct(ctx context.Context, token string) (access.Subject, error) {
-	return a.authenticate(ctx, token, a.sentHome, true)
+	return a.authenticate(ctx, token, a.sentHome, usage{counts: true})
+}
+
+// AuthenticateFrom is [Accounts.Authenticate], or [Accounts.AuthenticateToAct] for
+// a request that acts, and notes from which address the session is being used.
+func (a *Accounts) AuthenticateFrom(ctx context.Context, token string, from netip.Addr, acts bool) (access.Subject, error) {
+	if acts {
+		return a.authenticate(ctx, token, a.sentHome, usage{counts: true, from: from})
+	}
+	return a.authenticate(ctx, token, a.atHome, usage{counts: true, from: from})
+}
+
+// usage is what a request means to its session.
+type usage struct {
+	counts bool       // it is a use of the session
+	from   netip.Addr // where it comes from, if that is known
 }
 
 // authenticate finds the session of a token; lost decides who it is for a
-// session in a tenant in which its holder has no role any more. With use, it
-// counts as a use of the session.
-func (a *Accounts) authenticate(ctx context.Context, token string, lost func(context.Context, *known, bool) (access.Subject, error), use bool) (access.Subject, error) {
+// session in a tenant in which its holder has no role any more.
+func (a *Accounts) authenticate(ctx context.Context, token string, lost func(context.Context, *known, bool) (access.Subject, error), use usage) (access.Subject, error) {
 	digest, ok := secret.DigestOf(token)
 	if !ok {
 		return access.Subject{}, nil
 	}
 	now := store.Micros(a.now())
 	if k := a.sessions.get(digest); k != nil && a.DB.Fresh() && live(now, k.seenAt.Load(), k.idle, k.expiresAt) {
-		if use {
-			a.touch(k, now)
-		}
+		a.touch(k, now, use)
 		return a.subject(ctx, k, lost)
 	}
 	k, err := a.load(ctx, digest, now)
@@ -68,9 +81,7 @@ func (a *Accounts) authenticate(ctx context.Context, token string, lost func(con
 	if k == nil {
 		return access.Subject{}, nil
 	}
-	if use {
-		a.touch(k, now)
-	}
+	a.touch(k, now, use)
 	return a.subject(ctx, k, lost)
 }
 
@@ -167,25 +178,35 @@ func (a *Accounts) load(ctx context.Context, digest secret.Digest, now int64) (*
 	return k, nil
 }
 
-// known is a session in memory. Only seenAt changes.
+// known is a session in memory. Only seenAt and from change.
 type known struct {
 	who       access.SignedIn
 	home      id.Tenant
 	idle      int64
 	expiresAt int64
 	seenAt    atomic.Int64
+	from      atomic.Pointer[netip.Addr] // of the last use that was noted here; nil is not known
 }
 
 // every is how often the last use of a session is written down: often enough
 // that a short idle time works, and at most once a minute.
 func (k *known) every() int64 { return min(time.Minute.Microseconds(), k.idle/4) }
 
-// touch notes that a session is being used.
-func (a *Accounts) touch(k *known, now int64) {
-	seen := k.seenAt.Load()
-	if now-seen >= k.every() && k.seenAt.CompareAndSwap(seen, now) {
-		a.seen.note(k.who.Session, now)
+// touch notes that a session is being used, and from where.
+func (a *Accounts) touch(k *known, now int64, use usage) {
+	if !use.counts {
+		return
 	}
+	seen := k.seenAt.Load()
+	if now-seen < k.every() || !k.seenAt.CompareAndSwap(seen, now) {
+		return
+	}
+	s := sighting{account: k.who.Account, at: now}
+	if before := k.from.Load(); use.from.IsValid() && (before == nil || *before != use.from) {
+		s.from = use.from
+		k.from.Store(&s.from)
+	}
+	a.seen.note(k.who.Session, s)
 }
 
 // The size of the cache: its shards keep readers apart; the bound keeps a
@@ -285,23 +306,33 @@ func (s *shard) drop(d *secret.Digest) {
 // written in one transaction.
 const flushAfter = time.Second
 
+// sighting is the last use of a session.
+type sighting struct {
+	account id.Account
+	at      int64
+	from    netip.Addr // the zero address: where it was noted last
+}
+
 // seen gathers the last uses of sessions. There is at most one entry a session
 // and at most one writer, which runs only while there is something to write.
 type seen struct {
-	write func(ctx context.Context, at map[id.Session]int64) error
+	write func(ctx context.Context, at map[id.Session]sighting) error
 	mu    sync.Mutex
-	at    map[id.Session]int64
+	at    map[id.Session]sighting
 }
 
-func newSeen(write func(context.Context, map[id.Session]int64) error) *seen {
-	return &seen{write: write, at: map[id.Session]int64{}}
+func newSeen(write func(context.Context, map[id.Session]sighting) error) *seen {
+	return &seen{write: write, at: map[id.Session]sighting{}}
 }
 
 // note remembers a use.
-func (s *seen) note(session id.Session, at int64) {
+func (s *seen) note(session id.Session, last sighting) {
 	s.mu.Lock()
 	first := len(s.at) == 0
-	s.at[session] = at
+	if !last.from.IsValid() {
+		last.from = s.at[session].from
+	}
+	s.at[session] = last
 	s.mu.Unlock()
 	if first {
 		time.AfterFunc(flushAfter, func() {
@@ -316,7 +347,7 @@ func (s *seen) note(session id.Session, at int64) {
 func (s *seen) flush(ctx context.Context) error {
 	s.mu.Lock()
 	at := s.at
-	s.at = map[id.Session]int64{}
+	s.at = map[id.Session]sighting{}
 	s.mu.Unlock()
 	if len(at) == 0 {
 		return nil
@@ -324,11 +355,23 @@ func (s *seen) flush(ctx context.Context) error {
 	return s.write(ctx, at)
 }
 
-func (a *Accounts) writeSeen(ctx context.Context, at map[id.Session]int64) error {
+func (a *Accounts) writeSeen(ctx context.Context, at map[id.Session]sighting) error {
+	last := map[id.Session][]byte{}
+	for which, s := range at {
+		if !s.from.IsValid() {
+			continue
+		}
+		sealed, err := a.sealOrigin(ctx, session{session: which}.at("last"), s.account, origin{IP: s.from})
+		if err != nil { // the key may have been destroyed meanwhile, with the session
+			a.log.Warn("where a session is used could not be sealed", "session", string(which), "error", err)
+			continue
+		}
+		last[which] = sealed
+	}
 	err := a.DB.Write(ctx, func(tx *store.Tx) error {
-		tx.Unaudited("when a session was last used changes nothing that anybody may do")
-		for session, seenAt := range at {
-			if _, err := tx.Exec(`UPDATE session SET seen_at = $1 WHERE session = $2 AND seen_at < $3`, seenAt, session, seenAt); err != nil {
+		tx.Unaudited("when and from where a session was last used changes nothing that anybody may do")
+		for which, s := range at {
+			if _, err := tx.Exec(`UPDATE session SET seen_at = $1, last = COALESCE($2, last) WHERE session = $3 AND seen_at < $4`, s.at, last[which], which, s.at); err != nil {
 				return err
 			}
 		}

@@ -59,6 +59,9 @@ func (a *Accounts) replace(ctx context.Context, by access.Subject, r row, v Acco
 		} else if !ok {
 			return errWrongPresent // it was changed meanwhile
 		}
+		if s.device, err = deviceOfTx(tx, by.Session); err != nil {
+			return err
+		}
 		ended, err := a.passwordChangedTx(ctx, tx, v)
 		if err != nil {
 			return err

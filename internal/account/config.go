@@ -46,6 +46,7 @@ type Passwords struct {
 type Lifetimes struct {
 	Idle     config.Duration `toml:"idle" doc:"A session that is not used for so long ends."`
 	Remember config.Duration `toml:"remember" doc:"How long a browser in which somebody used a second factor may stand in for it, if that person wants; at most 90 days. 0s: never. Staff are always asked."`
+	Travel   bool            `toml:"travel_factor" doc:"Whether a sign-in from further away than anybody travels since the last one (see place.database_file) asks for the second factor, if the account has one, in a browser that stands in for it too. The holder is told in any case."`
 	Absolute config.Duration `toml:"absolute" doc:"A session ends after so long even when it is used; at most 30 days (NIST SP 800-63B-4, 2.1.3)."`
 }
 
@@ -59,7 +60,7 @@ func Defaults() Config {
 			ConfirmLife: config.Duration(24 * time.Hour), ResetLife: config.Duration(time.Hour),
 			RecoveryDelay: config.Duration(72 * time.Hour), StaffRecoveryWait: config.Duration(24 * time.Hour),
 		},
-		Lifetimes: Lifetimes{Idle: config.Duration(12 * time.Hour), Absolute: config.Duration(maxAbsolute), Remember: config.Duration(30 * 24 * time.Hour)},
+		Lifetimes: Lifetimes{Idle: config.Duration(12 * time.Hour), Absolute: config.Duration(maxAbsolute), Remember: config.Duration(30 * 24 * time.Hour), Travel: true},
 		Guessing:  defaultGuessing(),
 	}
 }

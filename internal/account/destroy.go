@@ -107,6 +107,7 @@ func (a *Accounts) wipe(ctx context.Context, tx *store.Tx, r row) (sessions int6
 		`DELETE FROM account_link WHERE account = $1`, `DELETE FROM account_pending WHERE account = $1`, `DELETE FROM account_device WHERE account = $1`,
 		`DELETE FROM account_exposed WHERE account = $1`, `DELETE FROM account_pair WHERE account = $1`,
 		`DELETE FROM account_guess WHERE account = $1`,
+		`DELETE FROM account_told WHERE account = $1`,
 	} {
 		if _, err := tx.Exec(query, r.account); err != nil {
 			return 0, err

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -41,6 +40,10 @@ type device struct {
 
 // remembers reports whether the browser stands in for a second factor.
 func (d device) remembers(now time.Time) bool { return store.Micros(now) < d.remembered }
+
+func (d device) at() keys.Place {
+	return keys.Place{Tenant: id.Platform, Table: "account_device", Column: "place", Row: string(d.device)}
+}
 
 // deviceRandom is how many of a token's bytes are random; the others are a MAC
 // over them, so that made-up tokens cost no query.
@@ -142,13 +145,8 @@ func (a *Accounts) meetTx(ctx context.Context, tx *store.Tx, by access.Subject, 
 	if !known {
 		d = device{device: id.New[id.Device](now), account: r.account, digest: digest, createdAt: store.Micros(now)}
 	}
-	plain, err := json.Marshal(origin{IP: by.Context.IP, Agent: cut(by.Context.Agent, maxAgent)})
-	if err != nil {
-		return "", false, fmt.Errorf("writing where a device is: %w", err)
-	}
-	at := keys.Place{Tenant: id.Platform, Table: "account_device", Column: "place", Row: string(d.device)}
-	if d.place, err = a.Keys.Seal(ctx, at, plain, keys.SubjectRef(r.account)); err != nil {
-		return "", false, fmt.Errorf("sealing where a device is: %w", err)
+	if d.place, err = a.sealOrigin(ctx, d.at(), r.account, originOf(by)); err != nil {
+		return "", false, err
 	}
 	if remembered != 0 {
 		d.remembered = remembered

@@ -32,6 +32,12 @@ const (
 	evRenamed      = "account.renamed"
 	evEnded        = "account.session_ended"
 	evEndedAll     = "account.sessions_ended"
+	evRaised       = "account.sessions_ended_raised"
+	evForgotten    = "account.browser_made_forgotten"
+	evNewBrowser   = "account.new_browser"
+	evTravel       = "account.impossible_travel"
+	evAlert        = "account.impossible_travel_alert"
+	evStopped      = "account.session_stopped"
 	evSwitched     = "account.tenant_switched"
 	evLost         = "account.tenant_lost"
 	evBarred       = "account.tenant_barred"
@@ -95,6 +101,12 @@ var Events = append(guessEvents, []audit.Type{
 	{Name: evRenamed, Sentence: "{actor} changed the name"},
 	{Name: evEnded, Sentence: "{actor} ended a session"},
 	{Name: evEndedAll, Sentence: "{actor} ended sessions: {sessions}"},
+	{Name: evRaised, Sentence: "{actor} gave this account more power in an organisation, so that it has to sign in again; sessions ended: {sessions}"},
+	{Name: evForgotten, Sentence: "{actor} made a browser forgotten that had signed in before"},
+	{Name: evNewBrowser, Sentence: "{actor} signed in from {ip} in a browser that was not known; told by mail: {told}"},
+	{Name: evTravel, Sentence: "{actor} signed in from {ip}, further from the last use than anybody travels meanwhile ({distance} in {time}); told by mail: {told}"},
+	{Name: evAlert, Sentence: "{actor} signed in from {ip} although the account was used {time} before at a place {distance} away: somebody else may have the password"},
+	{Name: evStopped, Sentence: "{actor} ended a session by the link of a mail that told of it"},
 	{Name: evSwitched, Sentence: "{actor} went on in another organisation"},
 	{Name: evLost, Sentence: "{actor} sent a form of an organisation after the role there had ended, so nothing was done", Outcome: audit.Denied},
 	{Name: evBarred, Sentence: "{actor} sent a form of an organisation that lets in only who used a second factor, so nothing was done", Outcome: audit.Denied},

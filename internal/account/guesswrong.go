@@ -61,11 +61,11 @@ func (a *Accounts) pausedTx(tx *store.Tx, name string, by access.Subject, g gues
 
 // strangeTx makes a browser new to an account that guessed wrong too often in it.
 func (a *Accounts) strangeTx(tx *store.Tx, by access.Subject, g guess) error {
-	if _, err := tx.Exec(`DELETE FROM account_device WHERE account = $1 AND digest = $2`, g.who.account, g.from.digest[:]); err != nil {
-		return err
+	d, known, err := deviceTx(tx, g.who.account, g.from.digest)
+	if err == nil && known {
+		_, err = forgetDeviceTx(tx, g.who.account, d.device)
 	}
-	pass := passOf(g.who.account, g.from.digest)
-	if _, err := tx.Exec(`DELETE FROM account_link WHERE digest = $1`, pass[:]); err != nil {
+	if err != nil {
 		return err
 	}
 	if _, err := tx.Exec(`DELETE FROM account_guess WHERE key = $1`, g.key[:]); err != nil {

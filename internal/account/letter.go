@@ -121,3 +121,26 @@ func (a *Accounts) newBrowserLetter(to string, about person, token secret.String
 		notAsked,
 	)
 }
+
+// oddLetter tells of a sign-in that is unlike those before.
+func (a *Accounts) oddLetter(to string, about person, told noticed, o odd, how text.Text, token secret.String) mail.Message {
+	const moment = "2 January 2006, 15:04 MST"
+	subject := text.New("A sign-in in a browser that is new to your account")
+	if o.trip != nil {
+		subject = text.New("A sign-in from far away")
+	}
+	paragraphs := []text.Text{
+		text.New("Somebody signed in to your account at %s.", a.Origin),
+		text.New("Browser: %s\nFrom: %s\nWhen: %s\nHow: %s", told.From.device(), where(a.Atlas.Find(told.From.IP)), told.At.Format(moment), how),
+	}
+	if o.trip != nil {
+		before := o.trip.before
+		paragraphs = append(paragraphs, text.New("The account was used last on %s from %s, about %s away. Nobody travels that fast: one of the two was not you, or reached the service through a relay.",
+			before.at.UTC().Format(moment), where(a.Atlas.Find(before.from.IP)), kilometres(o.trip.distance)))
+	}
+	return a.letter("account.notice", to, about, subject, append(paragraphs,
+		text.New("If it was you, there is nothing to do."),
+		text.New("If it was not you, somebody has your password. Open this link and press the button: it ends that session, and leads you to a new password. It can be used once, within a week."),
+		line(a.URL(PathStop, token).Reveal()),
+	)...)
+}

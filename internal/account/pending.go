@@ -57,6 +57,7 @@ type ongoing struct {
 	device     secret.Digest
 	wrong      int
 	expiresAt  int64
+	remembered int64 // until when the browser asks for no second factor; not stored
 }
 
 func putPending(tx *store.Tx, o ongoing) error {

@@ -34,7 +34,7 @@ var Retention = append(guessRetention, []retention.Rule{
 	},
 	{
 		Table: "account_link", Every: 15 * time.Minute,
-		Keep: "Until the link is used or expires: an hour for a new password, a day for what was applied for, two weeks to unlock an account.",
+		Keep: "Until the link is used or expires: an hour for a new password, a day for what was applied for, a week for ending a session that a notice told of, two weeks to unlock an account.",
 		Sweep: func(_ context.Context, tx *store.Tx, now time.Time) (int64, error) {
 			return tx.Exec(`DELETE FROM account_link WHERE digest IN
 				(SELECT digest FROM account_link WHERE expires_at <= $1 LIMIT $2)`, store.Micros(now), sweepLimit)
@@ -86,6 +86,14 @@ var Retention = append(guessRetention, []retention.Rule{
 		Sweep: func(_ context.Context, tx *store.Tx, now time.Time) (int64, error) {
 			return tx.Exec(`DELETE FROM account_recovery WHERE recovery IN
 				(SELECT recovery FROM account_recovery WHERE expires_at <= $1 LIMIT $2)`, store.Micros(now), sweepLimit)
+		},
+	},
+	{
+		Table: "account_told", Every: 15 * time.Minute,
+		Keep: "Until the next sign-in, and for 30 days at the latest: why the sessions of an account were ended.",
+		Sweep: func(_ context.Context, tx *store.Tx, now time.Time) (int64, error) {
+			return tx.Exec(`DELETE FROM account_told WHERE account IN
+				(SELECT account FROM account_told WHERE told_at <= $1 LIMIT $2)`, store.Micros(now.Add(-maxAbsolute)), sweepLimit)
 		},
 	},
 	{

@@ -3,15 +3,12 @@ package account
 import (
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
 	"strings"
 	"time"
 
 	"troth/internal/access"
-	"troth/internal/audit"
 	"troth/internal/fault"
 	"troth/internal/id"
 	"troth/internal/keys"
@@ -32,20 +29,14 @@ type session struct {
 	tenant    id.Tenant
 	digest    secret.Digest
 	amr       string
-	place     []byte // sealed
+	place     []byte // sealed: where it began
+	last      []byte // sealed: where it was used last, if that was noted
+	device    id.Device
 	authAt    int64
 	seenAt    int64
 	idle      int64
 	expiresAt int64
 }
-
-// origin is what a session remembers of where it began.
-type origin struct {
-	IP    netip.Addr `json:"ip,omitzero"`
-	Agent string     `json:"agent,omitempty"`
-}
-
-const maxAgent = 512
 
 // newSession makes a session that is not stored yet.
 func (a *Accounts) newSession(ctx context.Context, by access.Subject, r row, amr string, now time.Time) (session, Signed, error) {
@@ -62,19 +53,15 @@ func (a *Accounts) newSession(ctx context.Context, by access.Subject, r row, amr
 		session: id.New[id.Session](now), account: r.account, tenant: r.home, digest: digest, amr: amr,
 		authAt: store.Micros(now), seenAt: store.Micros(now), idle: min(idle, absolute).Microseconds(), expiresAt: store.Micros(now.Add(absolute)),
 	}
-	from := origin{IP: by.Context.IP, Agent: cut(by.Context.Agent, maxAgent)}
-	plain, err := json.Marshal(from)
-	if err != nil {
-		return session{}, Signed{}, fmt.Errorf("writing where a session began: %w", err)
-	}
-	if s.place, err = a.Keys.Seal(ctx, s.at(), plain, keys.SubjectRef(r.account)); err != nil {
-		return session{}, Signed{}, fmt.Errorf("sealing where a session began: %w", err)
+	var err error
+	if s.place, err = a.sealOrigin(ctx, s.at("place"), r.account, originOf(by)); err != nil {
+		return session{}, Signed{}, err
 	}
 	return s, Signed{Account: r.account, Session: s.session, Token: token, ExpiresAt: store.FromMicros(s.expiresAt)}, nil
 }
 
-func (s session) at() keys.Place {
-	return keys.Place{Tenant: id.Platform, Table: "session", Column: "place", Row: string(s.session)}
+func (s session) at(column string) keys.Place {
+	return keys.Place{Tenant: id.Platform, Table: "session", Column: column, Row: string(s.session)}
 }
 
 // cut shortens what came from outside to n bytes of whole characters.
@@ -86,9 +73,9 @@ func cut(s string, n int) string {
 }
 
 func insertSession(tx *store.Tx, s session) error {
-	_, err := tx.Exec(`INSERT INTO session (session, account, tenant, digest, amr, place, auth_at, seen_at, idle, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-		s.session, s.account, s.tenant, s.digest[:], s.amr, s.place, s.authAt, s.seenAt, s.idle, s.expiresAt)
+	_, err := tx.Exec(`INSERT INTO session (session, account, tenant, digest, amr, place, last, device, auth_at, seen_at, idle, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+		s.session, s.account, s.tenant, s.digest[:], s.amr, s.place, s.last, s.device, s.authAt, s.seenAt, s.idle, s.expiresAt)
 	return err
 }
 
@@ -117,11 +104,11 @@ func makeRoom(tx *store.Tx, account id.Account) error {
 	return err
 }
 
-const sessionColumns = `session, account, tenant, digest, amr, place, auth_at, seen_at, idle, expires_at`
+const sessionColumns = `session, account, tenant, digest, amr, place, last, device, auth_at, seen_at, idle, expires_at`
 
 func (s *session) scan(row scanner) error {
 	var digest []byte
-	err := row.Scan(&s.session, &s.account, &s.tenant, &digest, &s.amr, &s.place, &s.authAt, &s.seenAt, &s.idle, &s.expiresAt)
+	err := row.Scan(&s.session, &s.account, &s.tenant, &digest, &s.amr, &s.place, &s.last, &s.device, &s.authAt, &s.seenAt, &s.idle, &s.expiresAt)
 	copy(s.digest[:], digest)
 	return err
 }
@@ -132,80 +119,22 @@ func live(now, seenAt, idle, expiresAt int64) bool {
 	return now < expiresAt && now < seenAt+idle
 }
 
-// Session is a session as its holder sees it.
-type Session struct {
-	ID        id.Session `json:"id"`
-	Current   bool       `json:"current"`
-	Device    string     `json:"device"`  // "Firefox on Linux", as far as the agent tells
-	Network   string     `json:"network"` // the address at sign-in
-	SignedIn  time.Time  `json:"signed_in_at"`
-	SeenAt    time.Time  `json:"seen_at"` // to the minute
-	ExpiresAt time.Time  `json:"expires_at"`
-}
-
-// Sessions lists the sessions of the one who asks, the newest first.
-func (a *Accounts) Sessions(ctx context.Context, by access.Subject) ([]Session, error) {
-	if err := own(by); err != nil {
-		return nil, err
+// eachSession calls a function with every stored session of an account, the
+// newest first, live or not.
+func eachSession(tx *store.Tx, account id.Account, each func(session)) error {
+	rows, err := tx.Query(`SELECT `+sessionColumns+` FROM session WHERE account = $1 ORDER BY session DESC`, account)
+	if err != nil {
+		return err
 	}
-	return a.sessionsOf(ctx, by.Account, by.Session)
-}
-
-func (a *Accounts) sessionsOf(ctx context.Context, account id.Account, current id.Session) ([]Session, error) {
-	var stored []session
-	err := a.DB.Read(ctx, func(tx *store.Tx) error {
-		stored = stored[:0]
-		rows, err := tx.Query(`SELECT `+sessionColumns+` FROM session WHERE account = $1 ORDER BY session DESC`, account)
-		if err != nil {
+	defer rows.Close()
+	for rows.Next() {
+		var s session
+		if err := s.scan(rows); err != nil {
 			return err
 		}
-		defer rows.Close()
-		for rows.Next() {
-			var s session
-			if err := s.scan(rows); err != nil {
-				return err
-			}
-			stored = append(stored, s)
-		}
-		return rows.Err()
-	})
-	if err != nil {
-		return nil, fmt.Errorf("listing sessions: %w", err)
+		each(s)
 	}
-	now := store.Micros(a.now())
-	var all []Session
-	for _, s := range stored {
-		s.seenAt = max(s.seenAt, a.sessions.seenAt(s.digest))
-		if !live(now, s.seenAt, s.idle, s.expiresAt) {
-			continue
-		}
-		v := Session{
-			ID: s.session, Current: s.session == current, SignedIn: store.FromMicros(s.authAt),
-			SeenAt: store.FromMicros(s.seenAt), ExpiresAt: store.FromMicros(min(s.expiresAt, s.seenAt+s.idle)),
-		}
-		from, err := a.beganAt(ctx, s)
-		if err != nil {
-			return nil, err
-		}
-		v.Device = audit.Device(from.Agent)
-		if from.IP.IsValid() {
-			v.Network = from.IP.String()
-		}
-		all = append(all, v)
-	}
-	return all, nil
-}
-
-func (a *Accounts) beganAt(ctx context.Context, s session) (origin, error) {
-	plain, err := a.Keys.Open(ctx, s.at(), s.place, keys.SubjectRef(s.account))
-	if err != nil {
-		return origin{}, fmt.Errorf("opening where a session began: %w", err)
-	}
-	var from origin
-	if err := json.Unmarshal(plain, &from); err != nil {
-		return origin{}, fmt.Errorf("reading where a session began: %w", err)
-	}
-	return from, nil
+	return rows.Err()
 }
 
 var errNoSession = fault.New(fault.NotFound, "account.no_session", "This session is not one of yours, or it has ended already.")

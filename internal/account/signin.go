@@ -13,6 +13,7 @@ import (
 	"troth/internal/password"
 	"troth/internal/secret"
 	"troth/internal/store"
+	"troth/internal/text"
 )
 
 // Signed is a session that begins: the token goes into the cookie and is
@@ -21,7 +22,8 @@ type Signed struct {
 	Account   id.Account
 	Session   id.Session
 	Token     secret.String
-	ExpiresAt time.Time // the cookie may live so long; the session may end earlier
+	ExpiresAt time.Time  // the cookie may live so long; the session may end earlier
+	Told      *text.Text // what its holder has to be told first; nil is nothing
 }
 
 // errSignIn is the one answer to every sign-in that does not succeed: an
@@ -186,7 +188,11 @@ func (a *Accounts) firstStepTx(ctx context.Context, tx *store.Tx, by access.Subj
 		if err != nil {
 			return Outcome{}, err
 		}
-		if may {
+		far, err := a.travelledTx(ctx, tx, by, r)
+		if err != nil {
+			return Outcome{}, err
+		}
+		if may && !far {
 			o.amr = plus(o.amr, amrRemembered)
 		}
 	}
@@ -216,11 +222,21 @@ func (a *Accounts) advanceTx(ctx context.Context, tx *store.Tx, by access.Subjec
 	if err := dropPending(tx, o.digest); err != nil {
 		return Outcome{}, err
 	}
+	return a.enterTx(ctx, tx, by, r, o)
+}
+
+// enterTx begins the session of a sign-in that has proven everything, and tells
+// its holder if that is unlike those before.
+func (a *Accounts) enterTx(ctx context.Context, tx *store.Tx, by access.Subject, r row, o ongoing) (Outcome, error) {
 	s, signed, err := a.newSession(ctx, by, r, o.amr, a.now())
 	if err != nil {
 		return Outcome{}, err
 	}
-	if _, _, err := a.meetTx(ctx, tx, by, r, o.device, 0); err != nil {
+	odd, err := a.oddTx(ctx, tx, by, r, o.device)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if s.device, _, err = a.meetTx(ctx, tx, by, r, o.device, o.remembered); err != nil {
 		return Outcome{}, err
 	}
 	if has(strings.Fields(o.amr), amrMulti) { // whoever has a factor has lost nothing
@@ -228,7 +244,13 @@ func (a *Accounts) advanceTx(ctx context.Context, tx *store.Tx, by access.Subjec
 			return Outcome{}, err
 		}
 	}
-	return Outcome{Signed: signed}, a.beginTx(tx, by, r.person, s)
+	if signed.Told, err = takeToldTx(tx, r.account); err != nil {
+		return Outcome{}, err
+	}
+	if err := a.beginTx(tx, by, r.person, s); err != nil {
+		return Outcome{}, err
+	}
+	return Outcome{Signed: signed}, a.announceTx(ctx, tx, by, r, s, odd)
 }
 
 // beginTx stores a session, ends the one of the same browser, and says so in

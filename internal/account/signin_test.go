@@ -183,8 +183,8 @@ func TestChangePassword(t *testing.T) {
 		if _, err := h.SignIn(ctx, stranger(), attempt(ada, goodWord)); !errors.Is(err, errSignIn) {
 			t.Errorf("the old password: %v", err)
 		}
-		h.signIn(ada, newWord)
 		mails := h.post.to(ada)
+		h.signIn(ada, newWord)
 		if last := mails[len(mails)-1]; last.Kind != "account.changed" || strings.Contains(last.Body, newWord) {
 			t.Errorf("the holder was sent %q", last.Kind)
 		}

@@ -170,6 +170,7 @@ const (
 	linkUndo       = "undo"        // takes a change of address back
 	linkRegain     = "regain"      // asks for a recovery, or finishes one
 	linkKeep       = "keep"        // stops a recovery
+	linkStop       = "stop"        // ends the session that a notice told of
 
 	linkUnlock = "unlock" // unlocks an account for a browser
 	linkPass   = "pass"   // lets a browser in which that was done count by itself; never mailed

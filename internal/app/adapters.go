@@ -9,6 +9,7 @@ import (
 	"troth/internal/fault"
 	"troth/internal/id"
 	"troth/internal/secret"
+	"troth/internal/store"
 	"troth/internal/tenant"
 	"troth/internal/text"
 	"troth/internal/web"
@@ -49,6 +50,14 @@ func (in *Installation) nameOf(ctx context.Context, account id.Account) (string,
 		return "", nil
 	}
 	return a.Name, err
+}
+
+// standing tells the accounts that somebody was given a higher role.
+type standing struct{ in *Installation }
+
+// RaisedTx ends the sessions of whoever is raised.
+func (s standing) RaisedTx(tx *store.Tx, by access.Subject, account id.Account) error {
+	return s.in.accounts.RaisedTx(tx, by, account)
 }
 
 // menus tells the pages who reads them, and where that person may switch to.

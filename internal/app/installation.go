@@ -180,7 +180,7 @@ func (in *Installation) openPeople(ctx context.Context, o options) (err error) {
 	}
 	in.tenants = tenant.New(tenant.Options{
 		DB: in.db, Keys: in.keys, Log: in.audit, Access: in.access, Mail: in.mailer,
-		People: people{in}, Factored: people{in}, Origin: in.set.site.Origin, Plans: in.set.planList(), Now: in.now,
+		People: people{in}, Factored: people{in}, Sessions: standing{in}, Origin: in.set.site.Origin, Plans: in.set.planList(), Now: in.now,
 	})
 	if err := in.openPasskeys(); err != nil {
 		return err
@@ -191,7 +191,7 @@ func (in *Installation) openPeople(ctx context.Context, o options) (err error) {
 	in.openFactors()
 	in.accounts, err = account.Open(ctx, account.Options{
 		DB: in.db, Keys: in.keys, Log: in.audit, Access: in.access, Post: in.mailer,
-		Founder: in.tenants, Inviter: in.tenants, Leaver: leavers{in}, CoOwners: in.tenants, Organisations: in.tenants, Policies: in.tenants,
+		Atlas: in.atlas, Founder: in.tenants, Inviter: in.tenants, Leaver: leavers{in}, CoOwners: in.tenants, Organisations: in.tenants, Policies: in.tenants,
 		Factors: []account.Factors{passkeys{in.passkeys}, codes{in}}, Passkeys: passkeys{in.passkeys},
 		Throttle: in.throttle, Config: in.set.account, Origin: in.set.site.Origin, Hashing: o.hashing, Now: in.now, Logger: in.log,
 		Alert: in.set.breach.Alert,

@@ -80,7 +80,7 @@ func TestTwoNodesObeyEachOther(t *testing.T) {
 	}{
 		{access.Member, "/-/org/invite", http.StatusForbidden},
 		{access.Viewer, "/-/org/people", http.StatusForbidden},
-		{access.Admin, "/-/org/invite", http.StatusOK},
+		{access.Admin, "/-/account/", http.StatusSeeOther},
 	} {
 		p, err := owner.Post(t.Context(), "/-/org/people/"+string(guest.account), "role", string(step.role))
 		a.want(p, err, http.StatusSeeOther)
@@ -88,6 +88,11 @@ func TestTwoNodesObeyEachOther(t *testing.T) {
 			t.Errorf("the node that made somebody %s answers %d to the next request", step.role, got)
 		}
 		await(t, "the other node obeys the role "+string(step.role), obeyed, func() bool { return there.status(step.path) == step.status })
+	}
+	guest.signIn() // a role that grew ended the session
+	guest.switchTo(org)
+	if got := guest.status("/-/org/invite"); got != http.StatusOK {
+		t.Errorf("whoever was raised and signed in again is answered %d", got)
 	}
 
 	// A session that is ended on one node is over on the other, and so is a

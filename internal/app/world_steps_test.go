@@ -261,6 +261,10 @@ func (w *world) changeRole(run *rapid.T) {
 			w.happened("tenant.role_changed")
 			o.roles[target.account] = next
 			w.withdraw(o, target.account, next)
+			if !has.Covers(next) { // who gets more power signs in again
+				w.happened("account.sessions_ended_raised")
+				w.endAll(target, nil)
+			}
 		}
 	}
 }

@@ -71,6 +71,7 @@ type world struct {
 type dweller struct {
 	name, address, password string
 	account                 id.Account
+	met                     bool // signed in before
 }
 
 // browser is where somebody is, or was, signed in.
@@ -78,6 +79,7 @@ type browser struct {
 	*trust.Visitor
 	of         *dweller
 	ended      bool
+	met        bool // its person signed in here before
 	seen, from time.Time
 	tenant     id.Tenant // the session's; without a role there, it works in the own space
 }
@@ -243,6 +245,10 @@ func (w *world) enter(b *browser) {
 	w.t.Helper()
 	w.answers(w.post(b, "/-/signin", "email", b.of.address, "password", b.of.password), http.StatusSeeOther)
 	w.happened("account.signed_in")
+	if b.of.met && !b.met {
+		w.happened("account.new_browser")
+	}
+	b.of.met, b.met = true, true
 	w.remember(b)
 	b.tenant = tenant.HomeOf(b.of.account)
 }

@@ -86,7 +86,7 @@ func (v *visit) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // authenticate asks who it is. What cannot be told is an error: never nobody.
 func (v *visit) authenticate(r *http.Request) {
-	v.subject, v.unknown = v.edge.who(r)
+	v.subject, v.unknown = v.edge.who(r, v.ip)
 	c := &v.subject.Context
 	c.IP, c.Request, c.Agent = v.ip, v.id, agent(r)
 	if c.Session == "" {
@@ -95,8 +95,13 @@ func (v *visit) authenticate(r *http.Request) {
 }
 
 // who asks the authenticators, in their order.
-func (e *Edge) who(r *http.Request) (access.Subject, error) {
-	return e.ask(func(a web.Authenticator) (access.Subject, error) { return a.Authenticate(r) })
+func (e *Edge) who(r *http.Request, from netip.Addr) (access.Subject, error) {
+	return e.ask(func(a web.Authenticator) (access.Subject, error) {
+		if l, ok := a.(web.Locating); ok {
+			return l.AuthenticateFrom(r, from)
+		}
+		return a.Authenticate(r)
+	})
 }
 
 // look is who for a request that goes on. It does not count as use of the

@@ -58,6 +58,15 @@ func TestCanaryWaits(t *testing.T) {
 		if _, err := c.Wait(ctx, "one@canary.invalid", time.Now().Add(time.Second)); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("an older message was taken for a newer one: %v", err)
 		}
+		// One that was queued before and comes late is not the newest.
+		for _, each := range []struct{ name, at string }{{"second", "2s"}, {"first", "1s"}} {
+			d, _ := time.ParseDuration(each.at)
+			message := fmt.Appendf(nil, "Message-ID: <%s@example.org>\r\nFrom: a@example.org\r\nSubject: %s\r\n\r\n", id.New[id.Mail](began.Add(d)), each.name)
+			c.Deliver(ctx, "", "late@canary.invalid", message)
+		}
+		if got, err = c.Wait(ctx, "late@canary.invalid", began); err != nil || got.Subject != "second" || !got.At.Equal(began.Add(2*time.Second)) {
+			t.Errorf("the newest is %+v, %v", got, err)
+		}
 		for n := range 3 * canaryKeeps {
 			c.Deliver(ctx, "", "many@canary.invalid", raw(n))
 		}

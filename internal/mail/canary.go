@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"troth/internal/id"
 )
 
 // CanaryDomain is the domain of the canary's addresses. Nothing that is sent to
@@ -46,20 +48,30 @@ func (c *Canary) Deliver(_ context.Context, _, to string, raw []byte) error {
 		return &Rejected{err}
 	}
 	got.To, got.At = to, c.now()
+	if queued := id.Time(got.made); !queued.IsZero() {
+		got.At = queued
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.held) >= canaryKeeps {
 		c.held = append(c.held[:0], c.held[len(c.held)-canaryKeeps+1:]...)
 	}
-	c.held = append(c.held, got)
+	// Deliveries overtake each other; the messages stand in the order in which
+	// they were queued.
+	i := len(c.held)
+	for i > 0 && got.made != "" && c.held[i-1].made > got.made {
+		i--
+	}
+	c.held = slices.Insert(c.held, i, got)
 	close(c.arrived)
 	c.arrived = make(chan struct{})
 	return nil
 }
 
-// Wait returns the newest message to an address that arrived at or after a
-// time, and waits for one until the context ends.
+// Wait returns the newest message to an address that was queued at or after a
+// time, to the millisecond, and waits for one until the context ends.
 func (c *Canary) Wait(ctx context.Context, to string, after time.Time) (Received, error) {
+	after = after.Truncate(time.Millisecond)
 	for {
 		c.mu.Lock()
 		for _, got := range slices.Backward(c.held) {

@@ -65,6 +65,7 @@ type Received struct {
 	To      string
 	Subject string
 	Body    string
+	made    id.Mail // under which it was queued
 }
 
 // read takes a message apart that compose wrote.
@@ -86,5 +87,7 @@ func read(raw []byte) (Received, error) {
 	if err != nil {
 		return Received{}, fmt.Errorf("reading the sender of a mail: %w", err)
 	}
-	return Received{From: from, Subject: subject, Body: strings.ReplaceAll(string(body), "\r\n", "\n")}, nil
+	name, _, _ := strings.Cut(strings.TrimPrefix(msg.Header.Get("Message-ID"), "<"), "@")
+	mail, _ := id.Parse[id.Mail](name) // "" in what was not composed here
+	return Received{made: mail, From: from, Subject: subject, Body: strings.ReplaceAll(string(body), "\r\n", "\n")}, nil
 }

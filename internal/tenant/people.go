@@ -92,7 +92,9 @@ func presentTx(tx *store.Tx, tenant id.Tenant, account id.Account) (personRow, e
 
 // ChangeRole gives a person of the tenant another role. Needs tenant.role, and
 // a role that covers both the person's and the new one: an admin neither makes
-// nor touches an owner. The last owner stays one (fault.Conflict).
+// nor touches an owner. The last owner stays one (fault.Conflict). Whoever is
+// raised has to sign in again, so that no session that somebody else may hold
+// grows with its owner (NIST SP 800-53r5 AC-12; OWASP ASVS 5.0, 7.2.4).
 func (t *Tenants) ChangeRole(ctx context.Context, by access.Subject, tenant id.Tenant, account id.Account, role access.Role) error {
 	if _, err := access.ParseRole(string(role)); err != nil {
 		return err
@@ -117,6 +119,11 @@ func (t *Tenants) ChangeRole(ctx context.Context, by access.Subject, tenant id.T
 		}
 		if err := setRoleTx(tx, tenant, account, role); err != nil {
 			return err
+		}
+		if !p.Role.Covers(role) && t.sessions != nil {
+			if err := t.sessions.RaisedTx(tx, by, account); err != nil {
+				return fmt.Errorf("ending the sessions of whoever is raised: %w", err)
+			}
 		}
 		return t.writeTx(tx, by, tenant, audit.Event{
 			Type: "tenant.role_changed", Targets: []audit.Target{whom(account)},

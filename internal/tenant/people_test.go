@@ -2,6 +2,7 @@ package tenant
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -245,6 +246,43 @@ func TestWhoMayChangeWhom(t *testing.T) {
 			}
 		}
 	}
+}
+
+// raises remembers whose sessions ended, and fails when told to.
+type raises struct {
+	of   []id.Account
+	fail error
+}
+
+func (r *raises) RaisedTx(_ *store.Tx, _ access.Subject, account id.Account) error {
+	r.of = append(r.of, account)
+	return r.fail
+}
+
+// Sessions end exactly when a role grows, and a role does not grow unless they do.
+func TestSessionsEndWhenARoleGrows(t *testing.T) {
+	eachEngine(t, func(t *testing.T, w *world) {
+		org, people := w.organisation("Org", access.Viewer)
+		by, whom := w.as(people[0], org), people[1]
+		for _, before := range access.Roles() {
+			for _, after := range access.Roles() {
+				w.sessions = nil
+				wants(t, w.ChangeRole(ctx, by, org, whom, before), 0, "")
+				ended := &raises{}
+				w.sessions = ended
+				wants(t, w.ChangeRole(ctx, by, org, whom, after), 0, "")
+				if grew := !before.Covers(after); (len(ended.of) == 1) != grew || grew && ended.of[0] != whom {
+					t.Errorf("from %s to %s the sessions of %v ended", before, after, ended.of)
+				}
+			}
+		}
+		w.sessions = nil
+		wants(t, w.ChangeRole(ctx, by, org, whom, access.Viewer), 0, "")
+		w.sessions = &raises{fail: errors.New("no")}
+		if err := w.ChangeRole(ctx, by, org, whom, access.Admin); err == nil || w.role(org, whom) != access.Viewer {
+			t.Errorf("the role grew although sessions did not end: %v", err)
+		}
+	})
 }
 
 func TestWhoMayRemoveWhom(t *testing.T) {

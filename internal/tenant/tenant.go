@@ -7,6 +7,7 @@
 //   - Whoever adds a person chooses the role, and gives at most the own one: an
 //     admin makes no owner. A change of role, a removal and a departure are
 //     obeyed by the next request, on every node within a second (package access).
+//     Whoever is raised signs in anew: sessions that began with less power end.
 //   - An organisation has an owner at any time: the last one can neither leave,
 //     be removed nor be lowered, also when two owners try it on each other at
 //     the same moment.
@@ -111,6 +112,15 @@ type People interface {
 	ProfilesOf(ctx context.Context, accounts []id.Account) (map[id.Account]Profile, error)
 }
 
+// Sessions are where people are signed in. It is filled by package account.
+type Sessions interface {
+	// RaisedTx ends every session of an account that is about to be allowed
+	// more, in the transaction in which that happens: whoever holds one of them
+	// signed in for less. It is obeyed by the next request here, and on every
+	// other node within a second of the commit.
+	RaisedTx(tx *store.Tx, by access.Subject, account id.Account) error
+}
+
 // Post sends mail; package mail fills it.
 type Post interface {
 	// SendTx queues a message in the transaction that caused it: sent if that
@@ -141,6 +151,7 @@ type Options struct {
 	People People
 
 	Factored Factored // nil: nobody can have a second factor
+	Sessions Sessions // nil: nobody is signed in
 	Origin   string   // "https://example.com", before the path of a link
 	Plans    []Plan   // that a tenant can be on
 	Now      func() time.Time
@@ -156,6 +167,7 @@ type Tenants struct {
 	people People
 
 	factored Factored
+	sessions Sessions
 
 	origin string
 	plans  []Plan
@@ -164,7 +176,7 @@ type Tenants struct {
 
 // New makes the domain.
 func New(o Options) *Tenants {
-	return &Tenants{db: o.DB, keys: o.Keys, log: o.Log, access: o.Access, mail: o.Mail, people: o.People, factored: o.Factored, origin: o.Origin, plans: o.Plans, now: o.Now}
+	return &Tenants{db: o.DB, keys: o.Keys, log: o.Log, access: o.Access, mail: o.Mail, people: o.People, factored: o.Factored, sessions: o.Sessions, origin: o.Origin, plans: o.Plans, now: o.Now}
 }
 
 // Roles answers package access; it needs nothing, so that it can exist before

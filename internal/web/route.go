@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"regexp"
 	"strings"
 
@@ -130,6 +131,13 @@ type Authenticator interface {
 	// request: a fault as it is, anything else as unavailable (503), because
 	// then nobody can tell who it is.
 	Authenticate(r *http.Request) (access.Subject, error)
+}
+
+// Locating is an [Authenticator] that notes from where a session is used.
+type Locating interface {
+	// AuthenticateFrom is Authenticate, with the address of the client as the
+	// front door knows it.
+	AuthenticateFrom(r *http.Request, from netip.Addr) (access.Subject, error)
 }
 
 // Looker is an [Authenticator] that can also be asked about a request that goes

@@ -17,8 +17,6 @@ import (
 	"troth/internal/trust"
 )
 
-const pathSessions = "/-/account/sessions"
-
 // browser is a synthetic person in one browser.
 type browser struct {
 	*trust.Visitor

@@ -2,6 +2,7 @@ package plug
 
 import (
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -34,14 +35,16 @@ type cookies struct{ accounts *account.Accounts }
 // Authenticate returns who holds the session of the request's cookie, or the
 // zero Subject. It allocates nothing for a session that was seen before.
 func (c cookies) Authenticate(r *http.Request) (access.Subject, error) {
+	return c.AuthenticateFrom(r, netip.Addr{})
+}
+
+// AuthenticateFrom is Authenticate with the address of the client (web.Locating).
+func (c cookies) AuthenticateFrom(r *http.Request, from netip.Addr) (access.Subject, error) {
 	token := cookieValue(r.Header["Cookie"], sessionCookie)
 	if token == "" {
 		return access.Subject{}, nil
 	}
-	if changesNothing(r) {
-		return c.accounts.Authenticate(r.Context(), token)
-	}
-	return c.accounts.AuthenticateToAct(r.Context(), token)
+	return c.accounts.AuthenticateFrom(r.Context(), token, from, !changesNothing(r))
 }
 
 // Look returns who holds the session of a request that goes on (web.Looker).
@@ -90,6 +93,9 @@ func signIn(r *web.Request, s account.Signed) {
 	setCookie(r, sessionCookie, s.Token.Reveal(), s.ExpiresAt.Sub(r.Now), http.SameSiteLaxMode)
 	// What is said on the next page is bound to the session that will read it.
 	r.Subject.Session = s.Session
+	if s.Told != nil {
+		r.Flash(*s.Told)
+	}
 }
 
 // signOut takes the session away from the browser.

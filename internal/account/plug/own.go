@@ -12,7 +12,6 @@ import (
 var (
 	titleHome     = text.New("Your account")
 	titlePassword = text.New("Change your password")
-	titleSessions = text.New("Where you are signed in")
 )
 
 // homeData is what the page of the own account shows.
@@ -88,52 +87,6 @@ func (p *plug) changePassword(r *web.Request) error {
 	signIn(r, signed)
 	r.Flash(text.New("Your password is changed. Every other session was ended."))
 	return r.See(pathHome)
-}
-
-// sessionsData is what the page of sessions shows, and its JSON.
-type sessionsData struct {
-	Sessions []account.Session `json:"sessions"`
-	Others   bool              `json:"-"`
-}
-
-func (p *plug) sessions(r *web.Request) error {
-	list, err := p.accounts.Sessions(r.Context(), r.Subject)
-	if err != nil {
-		return err
-	}
-	d := sessionsData{Sessions: list, Others: len(list) > 1}
-	if r.WantsJSON() {
-		return r.JSON(d)
-	}
-	return r.Page("account/sessions", titleSessions, d)
-}
-
-func (p *plug) endSession(r *web.Request) error {
-	if r.Value("session") == "others" {
-		n, err := p.accounts.EndOthers(r.Context(), r.Subject)
-		if err != nil {
-			return err
-		}
-		if n == 1 {
-			r.Flash(text.New("One other session was ended."))
-		} else {
-			r.Flash(text.New("%d other sessions were ended.", n))
-		}
-		return r.See("/-/account/sessions")
-	}
-	which, err := id.Parse[id.Session](r.Value("session"))
-	if err != nil {
-		return err
-	}
-	if err := p.accounts.EndSession(r.Context(), r.Subject, which); err != nil {
-		return err
-	}
-	if which == r.Subject.Session {
-		signOut(r)
-		return r.See("/-/signin")
-	}
-	r.Flash(text.New("The session was ended."))
-	return r.See("/-/account/sessions")
 }
 
 func (p *plug) switchTenant(r *web.Request) error {

@@ -64,7 +64,7 @@ func New(accounts *account.Accounts, config *account.Config) part.Part {
 
 var nav = []web.NavItem{
 	{Section: "You", Label: "Account", Path: "/-/account/", Icon: "person", Needs: permOwn, Order: 10},
-	{Section: "You", Label: "Sessions", Path: "/-/account/sessions", Icon: "session", Needs: permOwn, Order: 11},
+	{Section: "You", Label: "Sessions", Path: pathSessions, Icon: "session", Needs: permOwn, Order: 11},
 	{Section: "Staff", Label: "Recoveries", Path: pathStaffRecovery, Icon: "person", Needs: permRecover, Order: 300},
 }
 
@@ -87,6 +87,8 @@ const hashing = "password"
 // passkeys is the class of effort of what strangers can make the database keep,
 // or make us check a signature of.
 const passkeys = "passkey"
+
+const pathSessions = "/-/account/sessions"
 
 func (p *plug) routes() []web.Route {
 	const (
@@ -133,8 +135,11 @@ func (p *plug) routes() []web.Route {
 		{Method: post, Path: "/-/account/{$}", Needs: permOwn, Doc: "Change the own name.", Handle: p.rename},
 		{Method: get, Path: "/-/account/password", Needs: permOwn, Recent: true, Doc: "The form to change the password.", Handle: p.showPassword},
 		{Method: post, Path: "/-/account/password", Needs: permOwn, Recent: true, Doc: "Change the password.", Cost: hashing, Handle: p.changePassword},
-		{Method: get, Path: "/-/account/sessions", Needs: permOwn, Doc: "The own sessions, also as JSON.", Handle: p.sessions},
-		{Method: post, Path: "/-/account/sessions", Needs: permOwn, Doc: "End one session (session=ID) or all others (session=others).", Handle: p.endSession},
+		{Method: get, Path: account.PathStop + "{token}", Public: byLink, Doc: "Shows which session the link of a notice would end.", Redact: true, Example: token, Handle: p.showStop},
+		{Method: post, Path: account.PathStop + "{token}", Public: byLink, Doc: "End the session that a notice told of, and go on to a new password.", Redact: true, Example: token, Handle: p.stop},
+		{Method: get, Path: pathSessions, Needs: permOwn, Doc: "The own sessions and the browsers that are known, also as JSON.", Handle: p.sessions},
+		{Method: post, Path: pathSessions, Needs: permOwn, Doc: "End one session (session=ID) or all others (session=others).", Handle: p.endSession},
+		{Method: post, Path: "/-/account/browsers", Needs: permOwn, Doc: "Forget a browser (browser=ID): it stands in for nothing any more.", Handle: p.forgetBrowser},
 		{Method: post, Path: "/-/switch", Needs: permOwn, Doc: "Make another tenant the session's current one (tenant=ID).", Handle: p.switchTenant},
 		// https://w3c.github.io/webappsec-change-password-url/: password managers ask here.
 		{Method: get, Path: "/.well-known/change-password", Public: "a redirect that says nothing", Doc: "Leads to the form to change the password.", Anonymous: true,

@@ -26,7 +26,7 @@ func (p plug) claims() []trust.Claim {
 		},
 		{
 			ID:       "B2",
-			Sentence: "Whoever adds a person chooses the role, which gives no more than the work needs; a role can be changed or taken away at any time, and the very next request obeys.",
+			Sentence: "Whoever adds a person chooses the role, which gives no more than the work needs; a role can be changed or taken away at any time, and the very next request obeys: power that is taken away is gone, and whoever gets more signs in again first.",
 			Scope:    "every organisation of this installation",
 			Criteria: []string{"CC6.1", "CC6.3", "A.5.15", "A.8.2", "A.8.3", "PR.AA-05", "AC-3", "AC-5", "AC-6"},
 			NotProven: "What the application does with the role that it is told is the application's. An assertion that the application has already received stays valid for its 60 seconds. " +
@@ -34,9 +34,9 @@ func (p plug) claims() []trust.Claim {
 				"Whether an organisation gives its people roles that fit their work is for the organisation to say.",
 			Fresh: 3 * time.Hour,
 			Checks: []trust.Check{{
-				Name: "tenant.roles_at_once", Version: 2, Period: time.Hour, Timeout: 45 * time.Second,
+				Name: "tenant.roles_at_once", Version: 3, Period: time.Hour, Timeout: 45 * time.Second,
 				Method: "A synthetic owner invites a second synthetic person as a viewer, then makes that person a member, an admin and a viewer again, and removes them. " +
-					"After each step the same session of that person tries what the role allows and what it does not, with the next request; as an admin it also tries to make owners and to touch the owner. After the removal it also sends a form of the organisation that was still open, which must be refused as such and not act elsewhere.",
+					"Each time that the role is raised, the session of that person must have ended with the next request, and another one begins. After each step that person tries what the role allows and what it does not, with the next request; as an admin it also tries to make owners and to touch the owner. After the removal it also sends a form of the organisation that was still open, which must be refused as such and not act elsewhere.",
 				Run: p.rolesAtOnce,
 			}},
 		},

@@ -148,8 +148,17 @@ func (f *frozen) RoleTx(tx *store.Tx, ten id.Tenant, account id.Account) (access
 }
 
 func TestRolesFailWhenAChangeComesLate(t *testing.T) {
-	breaks(t, "B2", "as a member, with the next request: sees who is in the organisation: expected 200, seen 403",
+	breaks(t, "B2", "as a member, signed in again: sees who is in the organisation: expected 200, seen 403",
 		func(d *door) { d.roles = &frozen{seen: map[string]access.Role{}} })
+}
+
+// sessions that go on when their holder gets more power.
+type lasting struct{}
+
+func (lasting) RaisedTx(*store.Tx, access.Subject, id.Account) error { return nil }
+
+func TestRolesFailWhenASessionGrows(t *testing.T) {
+	breaks(t, "B2", "made member, with the next request: has to sign in again: expected yes, seen no", func(d *door) { d.sessions = lasting{} })
 }
 
 // generous decides about viewers as if they were members.

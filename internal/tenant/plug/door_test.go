@@ -38,11 +38,13 @@ import (
 // door is the pages of accounts and tenants behind TLS, with everything real
 // below them. What a test breaks, it breaks through its fields, before open.
 type door struct {
-	t      testing.TB
-	roles  access.RoleSource                        // what decisions are made from
-	wrap   func(next http.Handler) http.Handler     // what stands before the pages
-	grants func(list []access.Grant) []access.Grant // what the parts register
+	t        testing.TB
+	roles    access.RoleSource                        // what decisions are made from
+	wrap     func(next http.Handler) http.Handler     // what stands before the pages
+	grants   func(list []access.Grant) []access.Grant // what the parts register
+	sessions tenant.Sessions                          // what ends those of whoever is raised
 
+	people  *account.Accounts
 	db      *store.DB
 	tenants *tenant.Tenants
 	access  *access.Access
@@ -58,6 +60,7 @@ func open(t testing.TB, change ...func(*door)) *door {
 		wrap:   func(next http.Handler) http.Handler { return next },
 		grants: func(list []access.Grant) []access.Grant { return list },
 	}
+	d.sessions = standing{func() *account.Accounts { return d.people }}
 	for _, c := range change {
 		c(d)
 	}
@@ -106,7 +109,7 @@ func open(t testing.TB, change ...func(*door)) *door {
 	var people *account.Accounts
 	d.tenants = tenant.New(tenant.Options{
 		Plans: []tenant.Plan{{Name: "business", TextMessages: true}},
-		DB:    d.db, Keys: k, Log: log, Access: d.access, Mail: mailer, Origin: d.server.URL, Now: time.Now,
+		DB:    d.db, Sessions: d.sessions, Keys: k, Log: log, Access: d.access, Mail: mailer, Origin: d.server.URL, Now: time.Now,
 		People: profiles{func() *account.Accounts { return people }},
 	})
 	people, err = account.Open(ctx, account.Options{
@@ -114,6 +117,7 @@ func open(t testing.TB, change ...func(*door)) *door {
 		Config: config, Origin: d.server.URL, Hashing: hashing, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 	})
 	must(err)
+	d.people = people
 	t.Cleanup(func() { _ = people.Close(context.Background()) })
 	accounts = accountplug.New(people, &config)
 	d.part = New(&Deps{Tenants: d.tenants, Switcher: people, Access: d.access})
@@ -155,6 +159,13 @@ func running(t testing.TB, db *store.DB) {
 	done := make(chan struct{})
 	go func() { defer close(done); _ = db.Run(ctx) }()
 	t.Cleanup(func() { stop(); <-done })
+}
+
+// standing is the adapter in the other direction.
+type standing struct{ accounts func() *account.Accounts }
+
+func (s standing) RaisedTx(tx *store.Tx, by access.Subject, account id.Account) error {
+	return s.accounts().RaisedTx(tx, by, account)
 }
 
 // profiles is the adapter between the two capabilities.

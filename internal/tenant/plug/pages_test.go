@@ -172,13 +172,14 @@ func TestForms(t *testing.T) {
 		{h.admin, "/-/org/invite", []string{"email", "y@canary.invalid", "role", "owner"}, 403, []string{"neither give nor take the role of an owner"}},
 		{h.owner, h.paths[h.member], []string{"role", "admin"}, 303, nil},
 		{h.owner, h.paths[h.member], []string{"role", "member"}, 303, nil},
+		{h.member, "/-/org/leave", nil, 401, []string{"Sign in"}}, // raised: the session ended
 		{h.owner, h.paths[h.member], []string{"role", ""}, 422, []string{"Choose one of the roles"}},
 		{h.owner, h.paths[h.owner], []string{"role", "viewer"}, 409, []string{"last owner"}},
 		{h.owner, h.paths[h.owner] + "/remove", nil, 409, []string{"last owner"}},
 		{h.owner, "/-/org/leave", nil, 409, []string{"last owner"}},
 		{h.admin, h.paths[h.owner] + "/remove", nil, 403, nil},
 		{h.admin, h.paths[h.viewer] + "/remove", nil, 303, nil},
-		{h.member, "/-/org/leave", nil, 303, nil},
+		{h.viewer, "/-/org/leave", nil, 409, []string{"no longer in the organisation"}},
 		{h.other, "/-/org/invite", []string{"email", "z@canary.invalid", "role", "viewer"}, 409, []string{"personal space"}},
 		{h.other, h.paths[h.admin], []string{"role", "viewer"}, 404, nil},
 	} {

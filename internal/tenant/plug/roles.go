@@ -47,13 +47,13 @@ func (p plug) rolesAtOnce(ctx context.Context, b trust.Bench) (trust.Result, err
 	}
 
 	hand.viewer("as a viewer")
-	boss.tries("makes the person a member", other, boss.post(self, "role", "member"))
-	hand.tries("as a member, with the next request: sees who is in the organisation", ok, hand.get("/-/org/people"))
+	hand.raised(boss, self, access.Member)
+	hand.tries("as a member, signed in again: sees who is in the organisation", ok, hand.get("/-/org/people"))
 	hand.tries("as a member: changes the own role to owner", denied, hand.post(self, "role", "owner"))
 	hand.tries("as a member: invites somebody", denied, hand.invites("viewer"))
 
-	boss.tries("makes the person an admin", other, boss.post(self, "role", "admin"))
-	hand.tries("as an admin, with the next request: opens the form to invite", ok, hand.get("/-/org/invite"))
+	hand.raised(boss, self, access.Admin)
+	hand.tries("as an admin, signed in again: opens the form to invite", ok, hand.get("/-/org/invite"))
 	hand.tries("as an admin: invites an owner", denied, hand.invites("owner"))
 	hand.tries("as an admin: changes the own role to owner", denied, hand.post(self, "role", "owner"))
 	hand.tries("as an admin: lowers the owner", denied, hand.post(owner, "role", "viewer"))
@@ -70,6 +70,15 @@ func (p plug) rolesAtOnce(ctx context.Context, b trust.Bench) (trust.Result, err
 	hand.tries("removed: goes back in", missing, hand.post("/-/switch", "tenant", string(boss.org)))
 	hand.tries("removed: uses the invitation again", gone, hand.post(link))
 	return t.result()
+}
+
+// raised is given a higher role, which ends the session that began with less;
+// another one begins.
+func (s *somebody) raised(by *somebody, self string, role access.Role) {
+	by.tries("makes the person a "+string(role), other, by.post(self, "role", string(role)))
+	page := s.get("/-/org/")
+	s.asks("made "+string(role)+", with the next request: has to sign in again", s.err == nil && page.Status == other && strings.HasPrefix(page.Header.Get("Location"), "/-/signin"))
+	s.returns(by.org)
 }
 
 // viewer tries what a viewer may and may not.

@@ -48,6 +48,7 @@ type somebody struct {
 	*trial
 	name    string
 	address string
+	canary  *trust.Canary
 	door    *trust.Visitor
 	org     id.Tenant
 }
@@ -92,11 +93,28 @@ func (t *trial) canary(name string) *somebody {
 	}
 	c, err := t.b.Canary(t.ctx, name)
 	if err == nil {
-		s.address = c.Address
+		s.canary, s.address = c, c.Address
 		s.door, err = c.SignIn(t.ctx, netip.Addr{})
 	}
 	t.err = err
 	return s
+}
+
+// returns signs in again, in the same browser, and goes on in an organisation.
+func (s *somebody) returns(org id.Tenant) {
+	if s.err != nil {
+		return
+	}
+	p, err := s.door.SignIn(s.ctx, s.address, s.canary.Password)
+	if s.err = err; err != nil {
+		return
+	}
+	if p.Status != http.StatusSeeOther {
+		s.stuck("signing in again", p)
+	}
+	if p = s.post("/-/switch", "tenant", string(org)); s.err == nil && p.Status != http.StatusSeeOther {
+		s.stuck("going back into the organisation", p)
+	}
 }
 
 const body = `_[0-9a-hjkmnp-tv-z]{26}`
