@@ -371,7 +371,8 @@ func authorization(parts []part.Part) string {
 	b.WriteString("# Who may do what\n\nRendered from the parts, and held against every route by `TestEveryRouteForEverySubject`,\n" +
 		"which sends each one as each kind of subject through the front door. `UPDATE=1 go test -run TestAuthorizationDocument ./internal/app` writes this file anew.\n\n" +
 		"*Signed in* is what everybody has without a role. The roles are those in the tenant in which the session works: everybody is the owner of the own space. *Staff* is\n" +
-		"what the platform owner has besides, in a session that began with a passkey. An identifier of another tenant is answered like one that never existed: 404.\n")
+		"what the platform owner has besides, in a session that began with a passkey. An identifier of another tenant is answered like one that never existed: 404.\n" +
+		"*Proven anew*: when somebody signed in more than 15 minutes ago, the route asks again who it is.\n")
 	head := func(first ...string) {
 		for _, c := range columns {
 			first = append(first, c.kind)
@@ -405,6 +406,9 @@ func authorization(parts []part.Part) string {
 			needs := "`" + string(r.Needs) + "`"
 			if r.Public != "" {
 				needs = "public: " + r.Public
+			}
+			if r.Recent {
+				needs += ", proven anew"
 			}
 			row(func(s *subject) bool { return s.may(grants, r) }, "`"+r.Pattern()+"`", r.Doc, needs)
 		}
