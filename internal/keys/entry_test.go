@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"troth/internal/fault"
@@ -60,6 +61,39 @@ func TestCreateIsIdempotent(t *testing.T) {
 			t.Errorf("a key of %d bytes was made", size)
 		}
 	}
+}
+
+// slow answers late what it read, and is slow to begin writing.
+type slow struct{ Ring }
+
+func (s slow) Entries(ctx context.Context, ref Ref) ([]Entry, error) {
+	e, err := s.Ring.Entries(ctx, ref)
+	time.Sleep(time.Second)
+	return e, err
+}
+
+func (s slow) Insert(ctx context.Context, e Entry) error {
+	time.Sleep(500 * time.Millisecond)
+	return s.Ring.Insert(ctx, e)
+}
+
+// Whoever makes a key has it, also when somebody else asked for it just before
+// it was there and has not been answered yet.
+func TestFirstUseAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		k := New(w.line, slow{w.line}, time.Now)
+		var all sync.WaitGroup
+		for _, after := range []time.Duration{0, 2200 * time.Millisecond, 2400 * time.Millisecond} {
+			all.Go(func() {
+				time.Sleep(after)
+				if _, err := k.Index(t.Context(), "", "column", "value"); err != nil {
+					t.Errorf("indexing after %s: %v", after, err)
+				}
+			})
+		}
+		all.Wait()
+	})
 }
 
 func TestSecretIsACopy(t *testing.T) {
