@@ -388,3 +388,80 @@ func TestRetentionOfWhatWasFound(t *testing.T) {
 		}
 	})
 }
+
+// Another password is asked for after the second factor, never before: who has
+// only the password cannot replace it.
+func TestTheSecondFactorComesFirst(t *testing.T) {
+	watched(t, func(t *testing.T, h *house, list *stolen) {
+		locked(h, "totp")
+		list.words = []string{goodWord}
+		o := h.tries(ada, goodWord)
+		if o.Next != StepFactor {
+			t.Fatalf("the password led to %+v", o)
+		}
+		_, err := h.Renew(ctx, stranger(), o.Pending, secret.Of(newWord))
+		want(t, err, fault.Conflict, "account.not_now")
+		o, err = h.answer(o, "totp", "1")
+		if err != nil || o.Next != StepPassword || o.Signed.Session != "" {
+			t.Fatalf("the code led to %+v, %v", o, err)
+		}
+		o, err = h.Renew(ctx, stranger(), o.Pending, secret.Of(newWord))
+		if err != nil || o.Next != StepNone {
+			t.Fatalf("another password led to %+v, %v", o, err)
+		}
+		if by := h.who(o.Signed.Token); !by.Factor {
+			t.Errorf("the session is %+v", by)
+		}
+	})
+}
+
+// Whoever signs in by a passkey is asked, too: others know the password still.
+func TestAPasskeyDoesNotKeepAnExposedPassword(t *testing.T) {
+	h := sqlite(t)
+	_, account := locked(h, "passkey")
+	h.sweep(ada + ":" + goodWord)
+	h.compares()
+	o, err := h.SignInProven(ctx, stranger(), Proof{Account: account, AMR: []string{"hwk", "user"}})
+	if err != nil || o.Next != StepPassword {
+		t.Fatalf("the passkey led to %+v, %v", o, err)
+	}
+	if o, err = h.Renew(ctx, stranger(), o.Pending, secret.Of(newWord)); err != nil || o.Next != StepNone {
+		t.Errorf("another password led to %+v, %v", o, err)
+	}
+}
+
+// A sign-in that waits when its password is found beside the address is over.
+func TestAStolenPairEndsSignInsThatWait(t *testing.T) {
+	h := sqlite(t)
+	locked(h, "totp")
+	o := h.tries(ada, goodWord)
+	h.sweep(ada + ":" + goodWord)
+	h.compares()
+	_, err := h.answer(o, "totp", "1")
+	want(t, err, fault.Gone, "account.sign_in_gone")
+}
+
+// Comparing makes room for people: when there is none for a hash, it goes on
+// the next time, and nothing is lost.
+func TestComparingGoesOnLater(t *testing.T) {
+	h := sqlite(t)
+	_, s := h.person(ada, goodWord)
+	h.sweep(ada + ":" + goodWord)
+	good := h.Accounts.Hashing
+	h.Accounts.Hashing = busy{good}
+	h.compares()
+	if h.count("account_pair") != 1 || !h.signedIn(s.Token) {
+		t.Error("a pair was dropped without being compared")
+	}
+	h.Accounts.Hashing = good
+	h.compares()
+	if h.count("account_pair") != 0 || h.signedIn(s.Token) {
+		t.Error("a pair was not compared")
+	}
+}
+
+type busy struct{ password.Hashing }
+
+func (busy) Verify(context.Context, string, secret.String) (password.Verdict, error) {
+	return password.Verdict{}, fault.New(fault.Unavailable, "password.busy", "busy")
+}

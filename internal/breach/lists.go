@@ -95,7 +95,7 @@ func (l *Lists) Close() error {
 // that it appears in lists of breached ones. It keeps nothing. When a list that
 // was imported is damaged and no other one knows the password, that is
 // fault.Unavailable: the damaged one might have. When the range service does not
-// answer, the password is unheard of.
+// answer, the password is unheard of; it is not asked while somebody types.
 func (l *Lists) Known(ctx context.Context, p secret.String) (password.Finding, error) {
 	text := p.Reveal()
 	if isCommon(text) {
@@ -113,7 +113,7 @@ func (l *Lists) Known(ctx context.Context, p secret.String) (password.Finding, e
 	if err := errors.Join(err, ownErr); err != nil {
 		return password.Unheard, err
 	}
-	if l.ranges != nil && l.ranges.has(ctx, text) {
+	if l.ranges != nil && !password.Typing(ctx) && l.ranges.has(ctx, text) {
 		return password.Breached, nil
 	}
 	return password.Unheard, nil

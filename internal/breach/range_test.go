@@ -93,6 +93,27 @@ func TestTheRangeServiceIsAsked(t *testing.T) {
 	}
 }
 
+// While somebody types, nothing goes over the network, and the rest is asked.
+func TestTheRangeServiceLearnsNothingWhileSomebodyTypes(t *testing.T) {
+	s := &service{words: []string{"found by the service"}}
+	h := ranged(t, s)
+	if _, err := h.Add(ctx, host(), 0, secret.Of("found by our own list")); err != nil {
+		t.Fatal(err)
+	}
+	for word, known := range map[string]bool{"found by the service": false, "found by our own list": true} {
+		got, err := password.Rules{Known: h}.Weigh(ctx, secret.Of(word), password.About{})
+		if err != nil || (got.Refused != nil) != known {
+			t.Errorf("%q: %+v, %v", word, got, err)
+		}
+	}
+	if s.asked.Load() != 0 {
+		t.Error("the service was asked while somebody typed")
+	}
+	if _, err := (password.Rules{Known: h}).Check(ctx, secret.Of("found by the service"), password.About{}); err == nil || s.asked.Load() != 1 {
+		t.Errorf("the form is answered %v", err)
+	}
+}
+
 // Whatever the service does, nobody is kept from choosing a password, and it is
 // left alone after it failed again and again.
 func TestTheRangeServiceFails(t *testing.T) {

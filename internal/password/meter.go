@@ -33,13 +33,22 @@ var says = [MaxScore + 1]text.Text{
 // tooShort is said while somebody is still typing.
 var tooShort = text.New("Keep going: length is what makes a password strong.")
 
+// typing marks the context of a password that is still being typed.
+type typing struct{}
+
+// Typing reports whether a [Known] is asked about a password that is still being
+// typed. Then it asks nobody on the network: not even digits of a hash of every
+// beginning of a password may leave the house, from which it could be put
+// together.
+func Typing(ctx context.Context) bool { return ctx.Value(typing{}) != nil }
+
 // Weigh says how strong a password is and whether the rules take it: the answer
 // of the meter and the answer to the form come from one place, so that they
 // cannot disagree. The person's own words count as words that an attacker tries
 // first. It keeps nothing.
 func (r Rules) Weigh(ctx context.Context, chosen secret.String, about About) (Strength, error) {
 	var s Strength
-	_, err := r.Check(ctx, chosen, about)
+	_, err := r.Check(context.WithValue(ctx, typing{}, true), chosen, about)
 	if s.Refused = fault.As(err); err != nil && s.Refused == nil {
 		return Strength{}, err
 	}
