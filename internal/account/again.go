@@ -131,32 +131,11 @@ func (a *Accounts) againTx(ctx context.Context, tx *store.Tx, by access.Subject,
 	if r.password != compared.password {
 		return Signed{}, nil, errWrongAgain // it was changed meanwhile
 	}
-	offers, err := a.provingTx(ctx, tx, r)
-	if err != nil {
-		return Signed{}, nil, err
+	proven, refusal, err := a.factorAgainTx(ctx, tx, by, r, with, g)
+	if err != nil || refusal != nil {
+		return Signed{}, refusal, err
 	}
-	if len(offers) > 0 {
-		if with.Code.IsZero() && len(with.Passkey) == 0 {
-			return Signed{}, nil, errWantsCode
-		}
-		if !slices.ContainsFunc(offers, func(o Offer) bool { return o.Kind == with.Kind }) {
-			return Signed{}, nil, errNoOffer
-		}
-		proven, err := a.answerTx(ctx, tx, askedAgain(by, r, with.Kind), with)
-		if err != nil {
-			return Signed{}, nil, err
-		}
-		if len(proven) == 0 {
-			if g.pauses() {
-				if err := a.afterPauseTx(ctx, tx, by, r, g); err != nil {
-					return Signed{}, nil, err
-				}
-			}
-			_, err = a.Log.AppendTx(tx, a.event(evAgainFailed, by, r.person, map[string]string{"kind": with.Kind}))
-			return Signed{}, wrongAnswer(with.Kind), err
-		}
-		amr = plus(amr, proven...)
-	}
+	amr = plus(amr, proven...)
 	// Without the password, the authenticator has verified its user.
 	if all := strings.Fields(amr); !has(all, amrPassword) && !has(all, amrUser) {
 		return Signed{}, nil, errWrongAgain
@@ -170,6 +149,30 @@ func (a *Accounts) againTx(ctx context.Context, tx *store.Tx, by access.Subject,
 	}
 	_, err = a.Log.AppendTx(tx, a.event(evAgain, by, r.person, nil))
 	return signed, nil, err
+}
+
+// factorAgainTx checks the second factor of a proof, where one is needed. A wrong
+// one is a refusal that was counted.
+func (a *Accounts) factorAgainTx(ctx context.Context, tx *store.Tx, by access.Subject, r row, with Answer, g guess) (amr []string, refusal, err error) {
+	offers, err := a.provingTx(ctx, tx, r)
+	switch {
+	case err != nil || len(offers) == 0:
+		return nil, nil, err
+	case with.Code.IsZero() && len(with.Passkey) == 0:
+		return nil, nil, errWantsCode
+	case !slices.ContainsFunc(offers, func(o Offer) bool { return o.Kind == with.Kind }):
+		return nil, nil, errNoOffer
+	}
+	if amr, err = a.answerTx(ctx, tx, askedAgain(by, r, with.Kind), with); err != nil || len(amr) > 0 {
+		return amr, nil, err
+	}
+	if g.pauses() {
+		if err := a.afterPauseTx(ctx, tx, by, r, g); err != nil {
+			return nil, nil, err
+		}
+	}
+	_, err = a.Log.AppendTx(tx, a.event(evAgainFailed, by, r.person, map[string]string{"kind": with.Kind}))
+	return nil, wrongAnswer(with.Kind), err
 }
 
 // renewSessionTx gives a session another token and the present as the time at

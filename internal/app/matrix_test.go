@@ -131,6 +131,7 @@ func (v *town) domain() string {
 			`SELECT tenant, kind, name, founder, '' FROM tenant ORDER BY tenant`,
 			`SELECT tenant, account, role, since, '' FROM tenant_person ORDER BY tenant, account`,
 			`SELECT tenant, invitation, role, outcome, sent FROM tenant_invitation ORDER BY tenant, invitation`,
+			`SELECT tenant, factor_from, forgets, '', '' FROM tenant_policy ORDER BY tenant`,
 			`SELECT session, account, tenant, '', '' FROM session ORDER BY session`,
 		} {
 			rows, err := tx.Query(q)
@@ -158,6 +159,7 @@ func (v *town) everything() url.Values {
 	return url.Values{
 		"email": {addressOf("intruder")}, "name": {"Intruder"}, "password": {passwordOf("intruder")}, "current": {passwordOf("intruder")},
 		"role": {"owner"}, "tenant": {string(v.org)}, "session": {"others"}, "code": {"000000"},
+		"factor": {"on"}, "grace": {"0"}, "forgets": {"on"},
 	}
 }
 

@@ -1,13 +1,17 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
 	"troth/internal/access"
+	"troth/internal/fault"
+	"troth/internal/text"
 )
 
 // proven is a person who proved who it is a while ago.
@@ -62,5 +66,43 @@ func TestRecent(t *testing.T) {
 				t.Errorf("leads to %s, %v", u, err)
 			}
 		})
+	}
+}
+
+// noticed is a menu with something that its reader has to do.
+type noticed struct{ fixedMenu }
+
+func (noticed) Menu(context.Context, access.Subject) (Menu, error) {
+	return Menu{Notices: []Announcement{{Text: text.New("%s asks for <more>.", "Orchard"), Path: "/-/do", Label: "Do it"}}}, nil
+}
+
+// What its reader has to do stands on every page.
+func TestNotices(t *testing.T) {
+	deps := frame(t, as{everything()})
+	deps.Renderer.Menus = noticed{}
+	for _, page := range []func(*Request) error{
+		func(r *Request) error { return r.Notice(Notice{Title: text.New("A notice")}) },
+		func(*Request) error { return fault.New(fault.NotFound, "x.none", "There is nothing.") },
+	} {
+		w, _ := call(t, Route{Public: "the test asks for no permission", Handle: page}, deps, get("/-/x"))
+		if body := w.Body.String(); !strings.Contains(body, "Orchard asks for &lt;more&gt;.") || !strings.Contains(body, `<a href="/-/do">Do it</a>`) {
+			t.Errorf("the page does not say it: %s", body)
+		}
+	}
+}
+
+// Pages on which people sign in do not offer it once more.
+func TestSigningIn(t *testing.T) {
+	page := func(path string) string {
+		w, _ := call(t, Route{Method: "GET", Path: "/-/", Public: "the test asks for no permission", Handle: func(r *Request) error {
+			return r.Notice(Notice{Title: text.New("A page")})
+		}}, frame(t, as{}), get(path))
+		return w.Body.String()
+	}
+	const offer = `<a class="button small push" href="/-/signin`
+	for path, offers := range map[string]bool{"/-/signin": false, "/-/signin/code": false, "/-/signinx": true, "/-/trust": true} {
+		if strings.Contains(page(path), offer) != offers {
+			t.Errorf("%s offers to sign in: %v", path, !offers)
+		}
 	}
 }

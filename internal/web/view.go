@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"troth/internal/access"
 	"troth/internal/fault"
@@ -64,9 +63,12 @@ func (v *View) With(name, value string) string {
 	return v.request.URL.EscapedPath() + "?" + q.Encode()
 }
 
+// SigningIn reports whether the page is one of those on which people sign in.
+func (v *View) SigningIn() bool { return under(v.request.URL.Path, "/-/signin") }
+
 // SignInPath leads to the sign-in page and back here.
 func (v *View) SignInPath() string {
-	if strings.HasPrefix(v.request.URL.Path, "/-/signin") || !safe(v.request.Method) {
+	if v.SigningIn() || !safe(v.request.Method) {
 		return "/-/signin"
 	}
 	return SignInPath(v.request.URL.RequestURI())

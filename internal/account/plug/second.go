@@ -140,6 +140,9 @@ func (d codeData) Path(kind string) string {
 // Send is where the button goes that sends a code.
 func (d codeData) Send() string { return pathSendCode }
 
+// Begin is where the sign-in begins anew.
+func (d codeData) Begin() string { return web.SignInPath(d.ReturnTo) }
+
 // choices groups what is offered by kind, in order, and takes out the one that
 // is wanted, or the first.
 func choices(offers []account.Offer, want string) (chosen choice, others []choice) {
