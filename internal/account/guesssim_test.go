@@ -103,7 +103,7 @@ func botnet(n int) netip.Addr {
 	return netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)})
 }
 
-var at = netip.MustParseAddr("10.1.2.3") // none of the botnet's, which begin at 128
+var city = netip.MustParseAddr("10.1.2.3") // none of the botnet's, which begin at 128
 
 // A million pairs of addresses and passwords from a leak, of which one in two
 // hundred is right, from fifty thousand places, within a day; meanwhile people
@@ -124,7 +124,7 @@ func TestSimulateStuffing(t *testing.T) {
 		}
 		if i%1000 == 0 { // somebody from a browser that is known
 			people++
-			if s.try(at, fmt.Sprint("person ", i), "known", true) != right {
+			if s.try(city, fmt.Sprint("person ", i), "known", true) != right {
 				out++
 			}
 		}
@@ -166,7 +166,7 @@ func TestSimulateSpraying(t *testing.T) {
 	}
 	out := 0
 	for account := range 1000 {
-		if s.try(at, fmt.Sprint(account), "known", true) != right {
+		if s.try(city, fmt.Sprint(account), "known", true) != right {
 			out++
 		}
 	}
@@ -192,7 +192,7 @@ func TestSimulateTargetedLockOut(t *testing.T) {
 			n++
 		}
 		guesses = s.looked - day - map[bool]int{true: 1}[mailed]
-		if s.try(at, "owner", "known", true) != right {
+		if s.try(city, "owner", "known", true) != right {
 			out++
 		}
 		if day == 14 {
