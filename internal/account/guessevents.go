@@ -9,9 +9,12 @@ import (
 	"troth/internal/store"
 )
 
+// EventGuessesPaused is the event of wrong guesses that keep strangers waiting.
+const EventGuessesPaused = "account.guesses_paused"
+
 // The names of the events around guessing.
 const (
-	evGuessesPaused   = "account.guesses_paused"
+	evGuessesPaused   = EventGuessesPaused
 	evGuessesShut     = "account.guesses_shut"
 	evOwnPaused       = "account.own_guesses_paused"
 	evBrowserStrange  = "account.browser_forgotten"

@@ -111,7 +111,7 @@ func TestUnlockKeepsOtherAccounts(t *testing.T) {
 func TestAskUnlock(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
 		by, _ := h.person(ada, goodWord)
-		want(t, h.AskUnlock(ctx, stranger(), "x"), fault.Invalid, "account.bad_email")
+		want(t, h.AskUnlock(ctx, stranger(), "x"), fault.Invalid, "mail.address")
 		for _, email := range []string{"ADA@example.org", "nobody@example.org"} {
 			if err := h.AskUnlock(ctx, stranger(), email); err != nil {
 				t.Errorf("%s: %v", email, err)

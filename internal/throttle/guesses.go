@@ -13,6 +13,7 @@ type GuessRates struct {
 	Crowd Rate          // of all networks together that are not known
 	Known time.Duration // how long a network is known after somebody guessed right from it
 	Vouch Rate          // how many networks one account can make known
+	Apart netip.Prefix  // networks that are not part of the crowd, and have their own budget only
 }
 
 // The sizes of the tables: 24 bytes a key, 22 MiB in all.
@@ -31,12 +32,13 @@ type Guesses struct {
 	vouch      *Limiter
 	known      *Marks
 	everybody  Key // the one key of the crowd
+	apart      netip.Prefix
 }
 
 // Guesses makes the limiters of one thing that can be guessed at. The name is
 // unique.
 func (t *Throttle) Guesses(ctx context.Context, name string, r GuessRates) (*Guesses, error) {
-	g := &Guesses{t: t, everybody: t.Key("crowd", nil)}
+	g := &Guesses{t: t, everybody: t.Key("crowd", nil), apart: r.Apart}
 	var err error
 	make := func(part string, rate Rate, keys int) (l *Limiter) {
 		if err == nil {
@@ -68,7 +70,7 @@ type Guess struct {
 // there, whatever they guess at.
 func (g *Guesses) Begin(ip netip.Addr) (guess Guess, wait time.Duration) {
 	guess = Guess{of: g, from: g.t.Networks(ip), cells: 1}
-	guess.crowd = !g.known.Has(guess.from.Near)
+	guess.crowd = !g.apart.Contains(ip.Unmap()) && !g.known.Has(guess.from.Near)
 	if guess.crowd {
 		guess.cells = price(g.crowd.Spent(g.everybody), g.near.Burst)
 	}

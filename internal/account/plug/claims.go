@@ -15,7 +15,6 @@ func (p *plug) claims() []trust.Claim {
 			Criteria: []string{"CC6.1", "A.5.17", "A.8.5", "PR.AA-01", "PR.AA-03", "IA-5", "IA-5(1)"},
 			NotProven: "The check reads the stored rows through the program that wrote them, so it shows what this program keeps, not what somebody with control of the host could record while a password is typed. " +
 				"It looks into the rows of accounts, their sessions and links; that no log line holds a password is the matter of claim D4. " +
-				"Guesses at the front door are not limited yet: whoever tries passwords is slowed down by the cost of a hash and by how many are computed at once, and by nothing else. " +
 				"That the cost is high enough against the hardware of a real attacker is a judgement. The replacement of older hashes is tested with the program, not here.",
 			Fresh: 3 * time.Hour,
 			Checks: []trust.Check{{
@@ -23,6 +22,24 @@ func (p *plug) claims() []trust.Claim {
 				Method: "Two synthetic people set the same fresh password through the front door. Their stored rows must hold Argon2id hashes of it at the calibrated cost or above, with different salts and different results, " +
 					"and the password nowhere. Computing such a hash must take about as long as was aimed at. Of the newest 10,000 accounts none may have a cheaper hash than the floor of 19 MiB and two passes. A wrong password must not open the door.",
 				Run: p.checkStoredPassword,
+			}},
+		},
+		{
+			ID: "A4",
+			Sentence: "Guesses at your password are limited, by account and by network: after a few wrong ones nobody who is new to your account gets further, not even with the right one, until time passes or you unlock it. " +
+				"A browser in which you have signed in before goes on meanwhile: nobody who knows your address can lock you out.",
+			Scope:    "every account of this installation",
+			Criteria: []string{"CC6.1", "A.8.5", "PR.AA-03", "AC-7"},
+			NotProven: "The check watches a synthetic account that bears two wrong guesses; that yours bears as few as is published follows from the configuration. " +
+				"That the answer during a pause takes as long as any other, that pauses grow, that a hundred wrong guesses in a row shut an account until it is unlocked, that codes are limited alike, that all nodes obey, " +
+				"and how far a million guesses from fifty thousand networks get, is tested and simulated with the program, not here. " +
+				"Guesses from networks without number, each at another account, are slowed down for all unknown networks together, and not stopped: a password that is also used elsewhere can fall.",
+			Fresh: 3 * time.Hour,
+			Checks: []trust.Check{{
+				Name: "account.guessing", Version: 1, Period: time.Hour, Timeout: 45 * time.Second,
+				Method: "A stranger gives two wrong passwords for a synthetic account. The right one must then be answered to that stranger exactly as a wrong one, and must still open in the browser in which the account has signed in before. " +
+					"The log must tell of it. The link in the mail to the owner must let a new browser in. From a network of its own, wrong guesses must at last be told to wait (status 429), with the right password too; another network must not be.",
+				Run: p.checkGuessing,
 			}},
 		},
 		{
@@ -48,7 +65,7 @@ func (p *plug) claims() []trust.Claim {
 			Criteria: []string{"CC6.1", "A.5.17", "A.8.5", "PR.AA-03", "PR.AA-05", "IA-5", "AC-3"},
 			NotProven: "That other nodes of the same installation obey within a second is tested with the program; this check sees it only if the front door spreads its requests over them. " +
 				"Expiry is tried with a synthetic account whose lifetimes are seconds; that yours are the published ones follows from the configuration. " +
-				"Guesses are not limited yet: of a session's secret they are hopeless (256 bits), but a guessed password begins a session as the right one does; it is in the list and can be ended. " +
+				"Guesses at a session's secret are hopeless (256 bits); those at passwords are the matter of claim A4. " +
 				"A cookie stolen from a browser opens its session until that ends: it is not bound to a device. An assertion that the application received stays valid for up to a minute.",
 			Fresh: 3 * time.Hour,
 			Checks: []trust.Check{

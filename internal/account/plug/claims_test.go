@@ -26,6 +26,7 @@ const (
 	checkPassword = "account.stored_password"
 	checkSessions = "account.sessions"
 	checkExpiry   = "account.session_expiry"
+	checkGuessing = "account.guessing"
 )
 
 // The checks pass, again and again, in every mode of sign-up, and tell nothing
@@ -35,7 +36,7 @@ func TestChecksPass(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			d := open(t, func(d *door) { d.config.Mode = mode })
 			b := d.bench()
-			for _, check := range []string{checkPassword, checkSessions, checkExpiry, checkPassword, checkSessions, checkExpiry} {
+			for _, check := range []string{checkPassword, checkSessions, checkExpiry, checkGuessing, checkPassword, checkSessions, checkExpiry, checkGuessing} {
 				r, err := d.run(b, check)
 				if err != nil {
 					t.Fatalf("%s could not be exercised: %v", check, err)

@@ -203,7 +203,7 @@ func (d *door) serve(handler *http.ServeMux, logger *slog.Logger, rights *access
 		authn = append(authn, d.authn(a))
 	}
 	mux, err := web.Mux(append(d.part.Routes, web.AssetRoute()), web.Deps{
-		Renderer: renderer, Authenticators: authn, Now: d.clock.now, Log: logger,
+		Renderer: renderer, Authenticators: authn, Now: d.clock.now, Log: logger, ClientIP: cameFrom,
 		Refused: func(r *web.Request, _ *fault.Error) error {
 			return rights.Refused(r.Context(), r.Subject, r.Needs())
 		},
@@ -228,7 +228,9 @@ func (d *door) bench() trust.Bench {
 	transport.TLSClientConfig = &tls.Config{RootCAs: transport.TLSClientConfig.RootCAs, MinVersion: tls.VersionTLS12}
 	d.t.Cleanup(transport.CloseIdleConnections)
 	b := trust.Bench{
-		Client:  func(netip.Addr) *http.Client { return &http.Client{Transport: transport, Timeout: 20 * time.Second} },
+		Client: func(from netip.Addr) *http.Client {
+			return &http.Client{Transport: coming{transport, from}, Timeout: 20 * time.Second}
+		},
 		Origin:  d.server.URL,
 		Mailbox: mailbox{d.letters},
 		Now:     d.clock.now,
@@ -240,6 +242,27 @@ func (d *door) bench() trust.Bench {
 		}
 	}
 	return trust.Standalone(b)
+}
+
+// coming says where requests come from, in place of a network.
+type coming struct {
+	http.RoundTripper
+	from netip.Addr
+}
+
+const fromHeader = "Test-From"
+
+// RoundTrip sends a request.
+func (c coming) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set(fromHeader, c.from.String())
+	return c.RoundTripper.RoundTrip(r)
+}
+
+// cameFrom is where a request comes from.
+func cameFrom(r *http.Request) netip.Addr {
+	a, _ := netip.ParseAddr(r.Header.Get(fromHeader)) // none is nowhere
+	return a
 }
 
 type mailbox struct{ *mail.Canary }
