@@ -421,7 +421,10 @@ func TestAPasskeyDoesNotKeepAnExposedPassword(t *testing.T) {
 	_, account := locked(h, "passkey")
 	h.sweep(ada + ":" + goodWord)
 	h.compares()
-	o, err := h.SignInProven(ctx, stranger(), Proof{Account: account, AMR: []string{"hwk", "user"}})
+	k := &touch{}
+	h.Passkeys = k
+	k.shows(account, "hwk", "user", "mfa")
+	o, err := h.touched(stranger())
 	if err != nil || o.Next != StepPassword {
 		t.Fatalf("the passkey led to %+v, %v", o, err)
 	}

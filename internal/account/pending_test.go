@@ -2,7 +2,6 @@ package account
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -351,25 +350,6 @@ func TestShortPassword(t *testing.T) {
 		if m := h.post.to(ada); !strings.Contains(m[len(m)-1].Body, "password") {
 			t.Error("the holder was not told")
 		}
-	})
-}
-
-// Whoever has proven an authenticator that verified its user needs no password.
-func TestSignInProven(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
-		_, account := locked(h, "passkey", "totp")
-		used := errors.New("used up")
-		p := Proof{Account: account, AMR: []string{"hwk", "user"}, UseTx: func(context.Context, *store.Tx) error { return used }}
-		if _, err := h.SignInProven(ctx, stranger(), p); !errors.Is(err, used) {
-			t.Errorf("a proof that was used led to %v", err)
-		}
-		p.UseTx = nil
-		o, err := h.SignInProven(ctx, stranger(), p)
-		if by := h.who(o.Signed.Token); err != nil || by.Account != account || !by.Factor || !by.Resistant {
-			t.Errorf("the session is %+v, %v", by, err)
-		}
-		_, err = h.SignInProven(ctx, stranger(), Proof{Account: id.New[id.Account](time.Now())})
-		want(t, err, fault.Unauthenticated, "account.wrong")
 	})
 }
 
