@@ -55,6 +55,7 @@ export async function passkeys(v, browser) {
   await refusing(v, device);
   await manage(v, device);
   await v.close();
+  await older(browser, v);
   await plain(browser, v);
 }
 
@@ -151,6 +152,33 @@ async function manage(v, device) {
   if (tells) await until("the device to forget the passkey", async () => (await device.credentials()).length === 0);
   await device.touched(false);
   await signOut(v);
+}
+
+// older is a browser that cannot read and write the JSON of passkeys itself, nor
+// offer them where an address is typed.
+async function older(browser, who) {
+  const v = await Visitor.open(browser, who.origin, { ...who, scripts: true });
+  await v.context.addInitScript(() => {
+    const has = window.PublicKeyCredential;
+    for (const name of ["parseCreationOptionsFromJSON", "parseRequestOptionsFromJSON", "isConditionalMediationAvailable", "signalAllAcceptedCredentials", "signalCurrentUserDetails"]) has[name] = undefined;
+    has.prototype.toJSON = undefined;
+  });
+  const device = await Authenticator.in(v);
+  await v.go("/-/signin?return_to=/-/account/passkeys/new");
+  await v.fill({ "E-mail address": v.email, "Password": v.password });
+  await v.press("Sign in");
+  await v.is("/-/account/passkeys/new", "Add a passkey");
+  await v.press("Add a passkey");
+  await v.says("The passkey Device is added.");
+  assert.equal((await device.credentials()).length, 1);
+  await signOut(v);
+  await v.press(button);
+  await inside(v);
+  await v.go("/-/account/passkeys");
+  await v.follow(/^Remove/);
+  await v.press("Remove the passkey");
+  await signOut(v);
+  await v.close();
 }
 
 // plain is without scripts: no button that cannot work, and a sentence why.
