@@ -73,8 +73,8 @@ const browser = await start();
 try {
   const all = process.env.ONLY !== "passkeys";
   if (all) await everything();
-  const mary = await Visitor.open(browser, origin, { name: "Mary Jackson", email: "mary.keys@example.org" });
-  await chapter("passkeys", [mary], () => passkeys(mary, browser));
+  const holder = await Visitor.open(browser, origin, { name: "Ada Lovelace", email: "ada.keys@example.org" });
+  await chapter("passkeys", [holder], () => passkeys(holder, browser));
   if (all) assert.deepEqual(leftover(), [], "snapshots that belong to no page");
 } finally {
   await browser.close();

@@ -2,7 +2,8 @@
 // passkeys, and the document by which password managers find those pages. How
 // one signs in with a passkey is on the pages of package account.
 //
-// Adding one needs JavaScript, since only scripts can ask a device; everything
+// They are reached from the page of all ways to sign in, which is package
+// factor's. Adding one needs JavaScript, since only scripts can ask a device; everything
 // else does without.
 package plug
 
@@ -53,11 +54,9 @@ func New(d Deps) part.Part {
 	p := &plug{d}
 	return part.Part{
 		Name: "passkey", Config: d.Config.Sections(), Migrations: passkey.Migrations, Tables: passkey.Tables,
-		Events: passkey.Events, Routes: p.routes(), Nav: nav, Pages: part.Pages(pages), Retention: passkey.Retention,
+		Events: passkey.Events, Routes: p.routes(), Pages: part.Pages(pages), Retention: passkey.Retention,
 	}
 }
-
-var nav = []web.NavItem{{Section: "You", Label: "Passkeys", Path: pathList, Icon: "key", Needs: permOwn, Order: 11}}
 
 func (p *plug) routes() []web.Route {
 	const get, post = http.MethodGet, http.MethodPost
