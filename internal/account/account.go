@@ -104,6 +104,7 @@ type Accounts struct {
 	seen     *seen
 	guess    guesses
 	weighing *weighing
+	nobody   []byte // a sealed address to open where there is no account
 }
 
 // linksRef is the key under which links keep what people entered. Links live
@@ -135,6 +136,9 @@ func Open(ctx context.Context, o Options) (*Accounts, error) {
 		return nil, err
 	}
 	if err := a.openMeter(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.openNobody(ctx); err != nil {
 		return nil, err
 	}
 	if a.Hashing == nil {

@@ -116,13 +116,13 @@ func (a *Accounts) AskReset(ctx context.Context, by access.Subject, email string
 		// The link goes to the address of the account, never to the one that was
 		// typed: both have the same index, and yet they can be two mailboxes
 		// (U+212A and U+0130 fold to k and i; Unicode TR 36, 2.11).
-		holder, err := a.open(ctx, r.person, "email", r.email)
+		holder, err := a.holder(ctx, r)
 		if err != nil {
 			return err
 		}
 		letter, name := a.resetLetter(holder, r.person, token), evResetAsked
 		if !r.state.returns() || r.confirmedAt == 0 {
-			l.kind, letter.To, name = linkNone, "", evResetUnknown
+			l.kind, letter, name = linkNone, decoy(letter, email), evResetUnknown
 		}
 		if err := a.sendSome(tx, forReset, network, l, letter); err != nil {
 			return err

@@ -109,6 +109,9 @@ func (p *postbox) SendTx(tx *store.Tx, m mail.Message) error {
 		return p.fail
 	}
 	tx.AfterCommit(func() {
+		if m.Decoy {
+			return
+		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.sent = append(p.sent, m)

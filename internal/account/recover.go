@@ -81,7 +81,7 @@ func (a *Accounts) AskRecovery(ctx context.Context, by access.Subject, email str
 			return err
 		}
 		l.account = r.account
-		holder, err := a.open(ctx, r.person, "email", r.email) // as in AskReset
+		holder, err := a.holder(ctx, r)
 		if err != nil {
 			return err
 		}
@@ -94,7 +94,7 @@ func (a *Accounts) AskRecovery(ctx context.Context, by access.Subject, email str
 			l.kind, letter = linkReset, a.resetLetter(holder, r.person, token)
 		}
 		if !r.state.returns() || r.confirmedAt == 0 {
-			l.kind, letter.To, name = linkNone, "", evRecoveryUnknown
+			l.kind, letter, name = linkNone, decoy(letter, email), evRecoveryUnknown
 		}
 		if err := a.sendSome(tx, forRecovery, network, l, letter); err != nil {
 			return err

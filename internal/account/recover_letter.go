@@ -3,6 +3,7 @@ package account
 import (
 	"time"
 
+	"troth/internal/config"
 	"troth/internal/mail"
 	"troth/internal/secret"
 	"troth/internal/store"
@@ -45,7 +46,7 @@ func (a *Accounts) recoveryWaitsLetter(to string, about person, v recovery, toke
 func (a *Accounts) recoveryReadyLetter(to string, about person, token secret.String) mail.Message {
 	return a.letter("account.recovery_ready", to, about,
 		text.New("You can recover your account now"),
-		text.New("The waiting time of the recovery of your account at %s is over. With this link you set a new password, and the second factor is removed. It can be used once, within %s; for a week you can ask for another one.", a.Origin, regainLife),
+		text.New("The waiting time of the recovery of your account at %s is over. With this link you set a new password, and the second factor is removed. It can be used once, within %s; for a week you can ask for another one.", a.Origin, config.Duration(regainLife)),
 		line(a.URL(PathRecover, token).Reveal()),
 		text.New("If you have changed your mind, do nothing: sign in as usual, and it is called off."),
 	)
@@ -72,7 +73,7 @@ func (a *Accounts) recoveredLetter(to string, about person) mail.Message {
 func (a *Accounts) addressNewLetter(to string, about person, token secret.String) mail.Message {
 	return a.letter("account.address_new", to, about,
 		text.New("Is this the new address of your account?"),
-		text.New("Somebody asked to make this the address of an account at %s. If it was you, open this link and press the button. It can be used once, within %s.", a.Origin, addressLife),
+		text.New("Somebody asked to make this the address of an account at %s. If it was you, open this link and press the button. It can be used once, within %s.", a.Origin, config.Duration(addressLife)),
 		line(a.URL(PathAddress, token).Reveal()),
 		text.New("The address changes when the present one has agreed as well."),
 		notAsked,
@@ -80,7 +81,7 @@ func (a *Accounts) addressNewLetter(to string, about person, token secret.String
 }
 
 func (a *Accounts) addressOldLetter(to string, p pendingAddress, token secret.String) mail.Message {
-	asks := text.New("The address changes when both this mailbox and the new one have agreed, within %s: open this link, and agree or stop it.", addressLife)
+	asks := text.New("The address changes when both this mailbox and the new one have agreed, within %s: open this link, and agree or stop it.", config.Duration(addressLife))
 	if p.dueAt != 0 {
 		asks = text.New("Whoever asked says that this mailbox is out of reach. So the address changes on %s, unless you stop it: open this link, and agree or stop it.", on(store.FromMicros(p.dueAt)))
 	}

@@ -105,7 +105,7 @@ func (a *Accounts) apply(ctx context.Context, by access.Subject, in entered, inv
 		if err != nil {
 			return err
 		}
-		holder, err := a.open(ctx, known.person, "email", known.email)
+		holder, err := a.holder(ctx, known)
 		if err != nil {
 			return err
 		}
@@ -114,7 +114,7 @@ func (a *Accounts) apply(ctx context.Context, by access.Subject, in entered, inv
 		case known.account != "":
 			l.kind, letter, name, about = linkNone, a.takenLetter(holder, known.person), evAskedTaken, known.person
 		case !welcome:
-			l.kind, letter.To, name = linkNone, "", evAskedRefused
+			l.kind, letter, name = linkNone, decoy(letter, in.Email), evAskedRefused
 		}
 		if err := a.sendSome(tx, forSignUp, network, l, letter); err != nil {
 			return err

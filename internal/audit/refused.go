@@ -33,13 +33,20 @@ const (
 type refusals struct {
 	mu      sync.Mutex
 	windows map[refusalKey]*refusal
-	second  int64 // the second that budget is for
-	written int   // singly in this second
+	strange map[refusalKey]*spent // what strangers had written singly, in whichever tenants
+	second  int64                 // the second that budget is for
+	written int                   // singly in this second
 	stuck   time.Time
 }
 
 // refusalKey tells floods apart: by type, tenant, and who it comes from.
 type refusalKey struct{ kind, tenant, from string }
+
+// spent is how many refusals of strangers were looked at in a window.
+type spent struct {
+	opened time.Time
+	seen   int
+}
 
 // refusal is one window.
 type refusal struct {
@@ -50,7 +57,36 @@ type refusal struct {
 	from, to time.Time // of the counted ones
 }
 
-func (r *refusals) init() { r.windows = map[refusalKey]*refusal{} }
+func (r *refusals) init() {
+	r.windows, r.strange = map[refusalKey]*refusal{}, map[refusalKey]*spent{}
+}
+
+// spend reports whether a stranger's refusal may be written at once. The bound is
+// on what comes from one network, whichever tenant it is about: if it were on
+// each tenant, a stranger who had used up the bound could tell by the time of an
+// answer whether the next address belongs to another tenant, and so whether it is
+// known at all.
+func (r *refusals) spend(kind, from string, now time.Time) bool {
+	key := refusalKey{kind: kind, from: from}
+	s := r.strange[key]
+	if s == nil && len(r.strange) >= floodWindows {
+		for k, old := range r.strange {
+			if now.Sub(old.opened) >= floodWindow {
+				delete(r.strange, k)
+			}
+		}
+		if len(r.strange) >= floodWindows {
+			key = refusalKey{kind: kind}
+			s = r.strange[key]
+		}
+	}
+	if s == nil || now.Sub(s.opened) >= floodWindow || now.Before(s.opened) {
+		s = &spent{opened: now}
+		r.strange[key] = s
+	}
+	s.seen++
+	return s.seen <= floodEach
+}
 
 // count registers a refusal and tells whether it is written singly.
 func (r *refusals) count(e Event, now time.Time) (single bool, err error) {
@@ -59,9 +95,12 @@ func (r *refusals) count(e Event, now time.Time) (single bool, err error) {
 	if !r.stuck.IsZero() && now.Sub(r.stuck) > floodPatience {
 		return false, fault.New(fault.Unavailable, "audit.refusals", "What was refused cannot be recorded at the moment. Try again later.")
 	}
-	from := string(e.Actor.Account)
-	if from == "" && e.Context.IP.IsValid() {
-		from = network(e.Context.IP).String()
+	from, may := string(e.Actor.Account), true
+	if from == "" {
+		if e.Context.IP.IsValid() {
+			from = network(e.Context.IP).String()
+		}
+		may = r.spend(e.Type, from, now)
 	}
 	key := refusalKey{e.Type, string(e.Tenant), from}
 	w := r.windows[key]
@@ -80,7 +119,7 @@ func (r *refusals) count(e Event, now time.Time) (single bool, err error) {
 	if sec := now.Unix(); sec != r.second {
 		r.second, r.written = sec, 0
 	}
-	if w.seen <= floodEach && r.written < floodSecond {
+	if may && w.seen <= floodEach && r.written < floodSecond {
 		r.written++
 		return true, nil
 	}
@@ -96,8 +135,9 @@ func (r *refusals) count(e Event, now time.Time) (single bool, err error) {
 // own, after the action's own transaction was rolled back. An error means that
 // the refusal could not be recorded: the caller answers with this error.
 //
-// Of a flood, refusals of one type in one tenant from one account or network,
-// the first ten a minute are written at once; the others are counted and
+// Of a flood, refusals of one type in one tenant from one account, or from one
+// network of strangers in whatever tenants, the first ten a minute are written
+// at once; the others are counted and
 // written together when the minute is over. A crash may lose the count of a
 // minute, never what was written at once.
 func (l *Log) Refused(ctx context.Context, e Event) error {
@@ -129,13 +169,15 @@ func (l *Log) flushRefusals(ctx context.Context, all bool) error {
 	for key, w := range l.refused.take(now, all) {
 		e := w.sample
 		e.ID, e.OccurredAt = "", w.to
-		e.Metadata = maps.Clone(e.Metadata)
-		if e.Metadata == nil {
-			e.Metadata = map[string]string{}
+		if w.counted > 1 { // a single one of a flood on many tenants stands for itself
+			e.Metadata = maps.Clone(e.Metadata)
+			if e.Metadata == nil {
+				e.Metadata = map[string]string{}
+			}
+			e.Metadata[metaRepeated] = strconv.Itoa(w.counted)
+			e.Metadata[metaSince] = w.from.UTC().Format(time.RFC3339)
+			e.Metadata[metaUntil] = w.to.UTC().Format(time.RFC3339)
 		}
-		e.Metadata[metaRepeated] = strconv.Itoa(w.counted)
-		e.Metadata[metaSince] = w.from.UTC().Format(time.RFC3339)
-		e.Metadata[metaUntil] = w.to.UTC().Format(time.RFC3339)
 		err := failed
 		if err == nil {
 			err = l.writeRefusal(ctx, e)

@@ -80,6 +80,40 @@ func TestAFloodFromEverywhereHasBoundedMemoryAndWrites(t *testing.T) {
 	}
 }
 
+// A stranger who has used up what is written at once learns nothing from the
+// time of the next answer: whichever tenant it is about, it is counted. It is
+// not lost, and stands in its own tenant.
+func TestAStrangersFloodIsBoundedOverAllTenants(t *testing.T) {
+	h := sqlite(t)
+	for range floodEach {
+		h.refuse(failed("192.0.2.1"))
+	}
+	elsewhere := failed("192.0.2.77") // the same network
+	tenant := h.tenant()
+	elsewhere.Tenant = tenant
+	h.refuse(elsewhere)
+	if n := len(h.list(Filter{Tenant: tenant})); n != 0 {
+		t.Errorf("%d are written at once beyond the bound", n)
+	}
+	if err := h.log.Flush(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if e := h.list(Filter{Tenant: tenant}); len(e) != 1 || e[0].Metadata["repeated"] != "" {
+		t.Errorf("the tenant's log has %+v", e)
+	}
+	elsewhere.Context.IP = netip.MustParseAddr("198.51.100.7") // another network
+	h.refuse(elsewhere)
+	if n := len(h.list(Filter{Tenant: tenant})); n != 2 {
+		t.Errorf("another network's is not written at once: %d", n)
+	}
+	h.clock.add(floodWindow)
+	elsewhere.Context.IP = netip.MustParseAddr("192.0.2.77")
+	h.refuse(elsewhere)
+	if n := len(h.list(Filter{Tenant: tenant})); n != 3 {
+		t.Errorf("in the next minute it is still counted: %d", n)
+	}
+}
+
 // TestARefusalThatCannotBeWrittenIsAnError: then the caller refuses for this.
 func TestARefusalThatCannotBeWrittenIsAnError(t *testing.T) {
 	o := storetest.SQLiteOptions(t)
@@ -109,7 +143,7 @@ func TestARefusalThatCannotBeWrittenIsAnError(t *testing.T) {
 	if err := h.log.Flush(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if e := h.list(Filter{Tenant: "ten_00000000000000000000000000"}); len(e) != 1 || e[0].Metadata["repeated"] != "1" {
+	if e := h.list(Filter{Tenant: "ten_00000000000000000000000000"}); len(e) != 1 || e[0].Metadata["repeated"] != "" {
 		t.Errorf("what was counted while the store was broken: %+v", e)
 	}
 	h.refuse(failed("192.0.2.1"))

@@ -85,7 +85,7 @@ func FuzzCompose(f *testing.F) {
 		if checkText(subject, body) != nil {
 			return
 		}
-		raw, err := compose(netmail.Address{Address: "no-reply@example.org"}, content{"anna@example.org", subject, body}, "eml_1", testTime)
+		raw, err := compose(netmail.Address{Address: "no-reply@example.org"}, content{To: "anna@example.org", Subject: subject, Body: body}, "eml_1", testTime)
 		if err != nil {
 			t.Fatal(err)
 		}

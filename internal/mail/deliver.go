@@ -78,6 +78,9 @@ func (m *Mailer) deliver(ctx context.Context, r row) error {
 	if err != nil {
 		return &Rejected{err}
 	}
+	if c.Decoy {
+		return nil
+	}
 	ctx, stop := context.WithTimeout(ctx, seconds)
 	defer stop()
 	if err := route.Transport.Deliver(ctx, m.from.Address, c.To, raw); err != nil {

@@ -68,6 +68,10 @@ type Message struct {
 	Tenant  id.Tenant  // the tenant it belongs to, if one: it dies with its key
 	Subject string
 	Body    string // lines end in \n
+
+	// Decoy goes all the way of a message, and is handed to no transport: where
+	// it shall not be told by the time of an answer whether a mail was sent.
+	Decoy bool
 }
 
 // Transport delivers one message. It returns a [Rejected] when trying again is
@@ -163,6 +167,7 @@ type content struct {
 	To      string `json:"to"`
 	Subject string `json:"subject"`
 	Body    string `json:"body"`
+	Decoy   bool   `json:"decoy,omitempty"`
 }
 
 // SendTx queues a message in the caller's transaction. It is fault.Invalid
@@ -185,7 +190,7 @@ func (m *Mailer) SendTx(tx *store.Tx, msg Message) error {
 	if r.tenant == "" {
 		r.tenant = id.Platform
 	}
-	plain, err := json.Marshal(content{string(to), msg.Subject, msg.Body})
+	plain, err := json.Marshal(content{string(to), msg.Subject, msg.Body, msg.Decoy})
 	if err != nil {
 		return fmt.Errorf("writing the content of a mail: %w", err)
 	}
@@ -269,7 +274,7 @@ func (m *Mailer) Test(ctx context.Context, to string) error {
 		return err
 	}
 	now := m.o.Now()
-	raw, err := compose(m.from, content{string(address), "A test message", "This message was sent to see whether mail works. It does.\n"}, id.New[id.Mail](now), now)
+	raw, err := compose(m.from, content{string(address), "A test message", "This message was sent to see whether mail works. It does.\n", false}, id.New[id.Mail](now), now)
 	if err != nil {
 		return err
 	}
