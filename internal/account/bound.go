@@ -117,7 +117,7 @@ func (a *Accounts) holder(ctx context.Context, r row) (string, error) {
 
 // openNobody seals the address that [Accounts.holder] opens for nobody.
 func (a *Accounts) openNobody(ctx context.Context) (err error) {
-	if a.nobody, err = a.Keys.Seal(ctx, nobodyPlace, []byte("nobody@example.invalid"), linksRef); err != nil {
+	if a.nobody, err = a.Keys.Seal(ctx, nobodyPlace, []byte("nobody@example.com"), linksRef); err != nil {
 		return fmt.Errorf("sealing the address of nobody: %w", err)
 	}
 	return nil

@@ -109,15 +109,15 @@ func (a *Accounts) tellHolderTx(ctx context.Context, tx *store.Tx, r row, g gues
 	if err != nil {
 		return err
 	}
-	holder, err := a.open(ctx, r.person, "email", r.email)
+	holder, err := a.holder(ctx, r)
 	if err != nil {
 		return err
 	}
 	letter := a.unlockLetter(holder, r.person, g.tally.failures, token)
-	if r.state != Active || r.confirmedAt == 0 {
-		l.kind, letter.To = linkNone, ""
+	if !r.state.returns() || r.confirmedAt == 0 {
+		l.kind, letter = linkNone, decoy(letter, holder)
 	}
-	if err := insertLink(tx, l); err != nil || letter.To == "" {
+	if err := insertLink(tx, l); err != nil {
 		return err
 	}
 	return a.Post.SendTx(tx, letter)

@@ -58,6 +58,9 @@ func (a *Accounts) AskRecovery(ctx context.Context, by access.Subject, email str
 	if err != nil {
 		return err
 	}
+	if err := a.effort(by); err != nil {
+		return err
+	}
 	indexes, err := a.indexes(ctx, email)
 	if err != nil {
 		return err

@@ -65,6 +65,9 @@ func (a *Accounts) AskUnlock(ctx context.Context, by access.Subject, email strin
 	if err != nil {
 		return err
 	}
+	if _, err := a.Hashing.Verify(ctx, "", secret.String{}); err != nil { // as in AskReset
+		return err
+	}
 	token, l, err := a.newLink(ctx, linkUnlock, "", a.Config.ResetLife.D(), nil)
 	if err != nil {
 		return err
@@ -81,13 +84,13 @@ func (a *Accounts) AskUnlock(ctx context.Context, by access.Subject, email strin
 			return err
 		}
 		l.account = r.account
-		holder, err := a.open(ctx, r.person, "email", r.email) // never what was typed: see AskReset
+		holder, err := a.holder(ctx, r) // never what was typed: see AskReset
 		if err != nil {
 			return err
 		}
 		letter, name := a.newBrowserLetter(holder, r.person, token), evUnlockAsked
-		if r.state != Active || r.confirmedAt == 0 {
-			l.kind, letter.To, name = linkNone, "", evUnlockUnknown
+		if !r.state.returns() || r.confirmedAt == 0 {
+			l.kind, letter, name = linkNone, decoy(letter, email), evUnlockUnknown
 		}
 		if err := a.sendSome(tx, forUnlock, network, l, letter); err != nil {
 			return err

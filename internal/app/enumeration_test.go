@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -43,17 +44,19 @@ const population = 2 * tries
 func (h *house) populate(n int) (known []string) {
 	h.t.Helper()
 	ctx := h.t.Context()
-	stranger := access.Nobody(audit.Context{})
+	stranger := func() access.Subject {
+		return access.Nobody(audit.Context{IP: netip.AddrFrom4([4]byte{198, 51, 100, byte(rand.IntN(256))})})
+	}
 	for i := range n {
 		email, browser := addressOf(fmt.Sprintf("p%04d-known-0", i)), secret.NewToken()
 		since := h.clock.now()
-		_, err := h.in.accounts.SignUp(ctx, stranger, account.Application{Email: email, Name: "Somebody", Password: secret.Of(passwordOf("somebody")), Browser: browser})
+		_, err := h.in.accounts.SignUp(ctx, stranger(), account.Application{Email: email, Name: "Somebody", Password: secret.Of(passwordOf("somebody")), Browser: browser})
 		if err != nil {
 			h.t.Fatal(err)
 		}
 		link := h.linkIn(h.letter(email, since))
 		token := secret.Of(link[strings.LastIndexByte(link, '/')+1:])
-		if _, err := h.in.accounts.Confirm(ctx, stranger, token, account.Confirmation{Browser: browser}); err != nil {
+		if _, err := h.in.accounts.Confirm(ctx, stranger(), token, account.Confirmation{Browser: browser}); err != nil {
 			h.t.Fatal(err)
 		}
 		known = append(known, email)
@@ -97,6 +100,7 @@ var forms = map[string]struct {
 	"sign-up": {"/-/signup", func(e string) []string {
 		return []string{"email", e, "name", "Somebody", "password", "otter over basalt Zk3"}
 	}},
+	"unlock":  {"/-/unlock", func(e string) []string { return []string{"email", e} }},
 	"resend":  {"/-/signup", func(e string) []string { return []string{"email", e, "name", "S", "password", "otter over basalt Zk3"} }},
 	"reset":   {"/-/reset", func(e string) []string { return []string{"email", e} }},
 	"recover": {"/-/recover", func(e string) []string { return []string{"email", e} }},
@@ -142,7 +146,7 @@ func gist(p *trust.Page, email string) string {
 // costs a hundredth of what it costs in earnest, so that no difference hides
 // behind the noise of a hash.
 func TestNothingTellsWhoIsKnown(t *testing.T) {
-	h := plan(t)
+	h := plan(t, func(s *Settings) { s.account.Guessing.NetworkBurst, s.account.Guessing.CrowdBurst = 100_000, 1_000_000 })
 	h.o.hashing = light{}
 	h.serve()
 	known := h.populate(population)
@@ -164,11 +168,25 @@ func TestNothingTellsWhoIsKnown(t *testing.T) {
 
 func median(x []float64) float64 { return slices.Sorted(slices.Values(x))[len(x)/2] }
 
+// crowd is browsers in many networks, so that no limit on a network is met.
+func (h *house) crowd() []*trust.Visitor {
+	h.t.Helper()
+	var all []*trust.Visitor
+	for i := range 250 {
+		v, err := h.bench().Visitor(netip.AddrFrom4([4]byte{192, 0, 2, byte(1 + i)}))
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
 // ask sends a form about known and unknown addresses in random order, and
 // returns how many milliseconds each took.
 func (h *house) ask(path string, fields func(string) []string, name string, round int, known []string) (in, out []float64) {
 	h.t.Helper()
-	visitor := h.visitor()
+	visitors := h.crowd()
 	say := map[bool]string{}
 	for i, email := range known {
 		unknown := addressOf(fmt.Sprintf("p%04d-%s-%d", i, (name + "-----")[:5], round))
@@ -176,7 +194,7 @@ func (h *house) ask(path string, fields func(string) []string, name string, roun
 		rand.Shuffle(2, func(i, j int) { order[i], order[j] = order[j], order[i] })
 		for _, each := range order {
 			began := time.Now()
-			p, err := visitor.Post(h.t.Context(), path, fields(each)...)
+			p, err := visitors[rand.IntN(len(visitors))].Post(h.t.Context(), path, fields(each)...)
 			took := time.Since(began).Seconds() * 1000
 			if err != nil {
 				h.t.Fatal(err)

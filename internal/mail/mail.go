@@ -182,7 +182,7 @@ func (m *Mailer) SendTx(tx *store.Tx, msg Message) error {
 		return err
 	}
 	route, err := m.route(to)
-	if err != nil {
+	if err != nil && !msg.Decoy {
 		return err
 	}
 	now := m.o.Now()

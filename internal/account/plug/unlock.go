@@ -26,7 +26,7 @@ func (p *plug) unlockRoutes() []web.Route {
 	token := map[string]string{"token": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}
 	return []web.Route{
 		{Method: get, Path: "/-/unlock", Public: stranger, Doc: "The form to ask for a link with which a new browser need not wait for what others have tried.", Handle: p.showAskUnlock},
-		{Method: post, Path: "/-/unlock", Public: stranger, Doc: "Ask for a link with which a new browser need not wait (email).", Handle: p.askUnlock},
+		{Method: post, Path: "/-/unlock", Public: stranger, Doc: "Ask for a link with which a new browser need not wait (email).", Cost: hashing, Handle: p.askUnlock},
 		{Method: get, Path: pathUnlockSent, Public: stranger, Doc: "Says that a mail is on its way.", Handle: p.sentUnlock},
 		{Method: get, Path: account.PathUnlock + "{token}", Public: byLink, Doc: "Shows what the link does.", Redact: true, Example: token, Handle: p.showUnlock},
 		{Method: post, Path: account.PathUnlock + "{token}", Public: byLink, Doc: "Forget the wrong guesses at an account, and let this browser count by itself.", Redact: true, Example: token, Handle: p.unlock},
