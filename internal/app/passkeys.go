@@ -72,7 +72,7 @@ func (p passkeys) BeginTx(ctx context.Context, tx *store.Tx, q account.Question)
 
 // AnswerTx checks what the device signed.
 func (p passkeys) AnswerTx(ctx context.Context, tx *store.Tx, q account.Question, with account.Answer) ([]string, error) {
-	r, err := p.Passkeys.AnswerTx(ctx, tx, q.By, q.Account, q.For, with.Passkey)
+	r, err := p.Passkeys.AnswerTx(ctx, tx, q.By, passkey.Holder{Account: q.Account, Home: q.Home}, q.For, with.Passkey)
 	return r.AMR, err
 }
 

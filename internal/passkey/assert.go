@@ -78,9 +78,19 @@ func (p *Passkeys) BeginTx(ctx context.Context, tx *store.Tx, account id.Account
 }
 
 // AnswerTx checks the answer to [Passkeys.BeginTx] for the same account and
-// binding, and uses its challenge up. See [Passkeys.SignInTx].
-func (p *Passkeys) AnswerTx(ctx context.Context, tx *store.Tx, by access.Subject, account id.Account, binding string, answer []byte) (Result, error) {
-	return p.answered(ctx, tx, by, asking{forAnswer, account, binding}, answer)
+// binding, and uses its challenge up. Why one was refused is in the log: an
+// answer that was made for another site tells of one that asks for answers to
+// this one. See [Passkeys.SignInTx].
+func (p *Passkeys) AnswerTx(ctx context.Context, tx *store.Tx, by access.Subject, h Holder, binding string, answer []byte) (Result, error) {
+	r, err := p.answered(ctx, tx, by, asking{forAnswer, h.Account, binding}, answer)
+	if err == nil && r.Refused != nil {
+		e := p.event(evAnswered, by, row{passkey: r.Passkey, account: h.Account, home: h.Home}, map[string]string{"reason": r.Reason})
+		if r.Account != h.Account { // somebody else's passkey is nothing to tell here
+			e.Targets = e.Targets[:1]
+		}
+		_, err = p.Log.AppendTx(tx, e)
+	}
+	return r, err
 }
 
 // workingTx are the passkeys of an account that are accepted from it.

@@ -125,16 +125,19 @@ func TestChallenges(t *testing.T) {
 			t.Fatal(err)
 		}
 		answer = d.sign(t, second)
-		refused(t, h.signIn(browser, answer), "passkey.stale")                           // of another purpose
-		refused(t, h.answer(ada.Account, "other", answer), "passkey.stale")              // of another sign-in
-		refused(t, h.answer(bob.Account, "pending", answer), "passkey.stale")            // of another account
-		accepted(t, h.answer(ada.Account, "pending", answer), ada, "hwk", "user", "mfa") // and those used nothing up
+		refused(t, h.signIn(browser, answer), "passkey.stale")                   // of another purpose
+		refused(t, h.answer(ada, "other", answer), "passkey.stale")              // of another sign-in
+		refused(t, h.answer(bob, "pending", answer), "passkey.stale")            // of another account
+		accepted(t, h.answer(ada, "pending", answer), ada, "hwk", "user", "mfa") // and those used nothing up
 
 		second, err = h.challenge(ada.Account, "pending")
 		if err != nil {
 			t.Fatal(err)
 		}
-		refused(t, h.answer(ada.Account, "pending", e.sign(t, second)), "passkey.foreign")
+		refused(t, h.answer(ada, "pending", e.sign(t, second)), "passkey.foreign")
+		if got := h.events(ada.Home); !slices.Equal(got, []string{evAdded, evAnswered, evAnswered}) {
+			t.Errorf("the log has %v", got)
+		}
 	})
 }
 
@@ -253,7 +256,7 @@ func TestSecondFactor(t *testing.T) {
 			t.Errorf("the options name the wrong passkeys: %s", options)
 		}
 		d.authenticator.Options.UserHandle = nil // it need not say whose it is (L3, 7.2 step 6)
-		accepted(t, h.answer(ada.Account, "pending", d.sign(t, options)), ada, "hwk", "user", "mfa")
+		accepted(t, h.answer(ada, "pending", d.sign(t, options)), ada, "hwk", "user", "mfa")
 		var label string
 		err = h.DB.Read(ctx, func(tx *store.Tx) (err error) {
 			label, _, err = h.OfferTx(ctx, tx, ada.Account)

@@ -76,7 +76,8 @@ func TestRPID(t *testing.T) {
 		want         string
 		origins      []string
 	}{
-		{"https://App.Example.org", "", nil, "app.example.org", []string{"https://App.Example.org"}},
+		{"https://App.Example.org", "", nil, "app.example.org", []string{"https://app.example.org"}},
+		{"https://bücher.example", "", nil, "xn--bcher-kva.example", []string{"https://xn--bcher-kva.example"}},
 		{"https://localhost:8443", "", []string{"127.0.0.1"}, "localhost", []string{"https://localhost:8443"}},
 		{"https://app.example.org:8443", "example.org", []string{"app.example.org", "WWW.example.org", "example.org", "badexample.org", "example.com"}, "example.org",
 			[]string{"https://app.example.org:8443", "https://www.example.org:8443", "https://example.org:8443"}},
@@ -86,15 +87,15 @@ func TestRPID(t *testing.T) {
 			t.Errorf("%s: %s, %v", c.origin, h.RPID(), h.free.Config.RPOrigins)
 		}
 	}
-	for _, wrong := range []string{"example.com", "ample.org", "b.app.example.org"} {
-		_, err := Open(Options{Origin: "https://app.example.org", Config: Config{RPID: wrong, Attested: AttestNobody}})
+	for _, wrong := range []string{"example.com", "ample.co.uk", "b.app.example.co.uk", "co.uk", "uk", "app.example.co.uk:443", "https://app.example.co.uk"} {
+		_, err := Open(Options{Origin: "https://app.example.co.uk", Config: Config{RPID: wrong, Attested: AttestNobody}})
 		want(t, err, fault.Invalid, "passkey.rp_id")
 	}
 }
 
 // Where there is no name there are no passkeys, and everything says so.
 func TestNoName(t *testing.T) {
-	for _, origin := range []string{"https://192.0.2.1", "https://[2001:db8::1]:8443"} {
+	for _, origin := range []string{"https://192.0.2.1", "https://[2001:db8::1]:8443", "https://intranet", "https://-.example"} {
 		h := sqlite(t, func(o *Options) { o.Origin = origin })
 		ada := h.person("ada")
 		if h.Enabled() {

@@ -237,10 +237,10 @@ func (h *house) challenge(account id.Account, binding string) (options json.RawM
 	return options, err
 }
 
-func (h *house) answer(account id.Account, binding string, answer []byte) Result {
+func (h *house) answer(p person, binding string, answer []byte) Result {
 	h.t.Helper()
 	return h.in(func(tx *store.Tx) (Result, error) {
-		return h.AnswerTx(ctx, tx, access.Subject{}, account, binding, answer)
+		return h.AnswerTx(ctx, tx, access.Subject{}, p.Holder, binding, answer)
 	})
 }
 

@@ -7,12 +7,15 @@ import (
 	"io/fs"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/protocol/webauthncose"
 	"github.com/go-webauthn/webauthn/webauthn"
+	"golang.org/x/net/idna"
+	"golang.org/x/net/publicsuffix"
 
 	"troth/internal/access"
 	"troth/internal/audit"
@@ -78,8 +81,8 @@ const Life = 5 * time.Minute
 const Max = 25
 
 // Open makes the passkeys of a migrated database. Where the service is reached
-// by an address instead of a name there can be none (L3, 5.1.2): see
-// [Passkeys.Enabled].
+// by an address, or by a name of one label that is not localhost, there can be
+// none (L3, 5.4.2: the RP ID is a valid domain): see [Passkeys.Enabled].
 func Open(o Options) (*Passkeys, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -92,25 +95,23 @@ func Open(o Options) (*Passkeys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the origin %q: %w", o.Origin, err)
 	}
-	host := strings.ToLower(origin.Hostname())
-	p.rpID = o.Config.RPID
-	if p.rpID == "" {
-		p.rpID = host
-	}
-	if net.ParseIP(host) != nil {
-		p.rpID = ""
+	host, err := idna.Lookup.ToASCII(origin.Hostname()) // as browsers write it
+	if err != nil || protocol.ValidateRPID(host) != nil {
 		return p, nil
 	}
-	if !within(host, p.rpID) {
-		return nil, fault.New(fault.Invalid, "passkey.rp_id", "passkey.rp_id is %q; it can be the host of the origin, %s, or a domain above it.", p.rpID, host).On("passkey.rp_id")
+	if p.rpID = o.Config.RPID; p.rpID == "" {
+		p.rpID = host
 	}
-	return p, p.configure(origin)
+	if suffix, icann := publicsuffix.PublicSuffix(p.rpID); !within(host, p.rpID) || icann && suffix == p.rpID || protocol.ValidateRPID(p.rpID) != nil {
+		return nil, fault.New(fault.Invalid, "passkey.rp_id", "passkey.rp_id is %q; it can be the host of the origin, %s, or a domain above it that is yours.", p.rpID, host).On("passkey.rp_id")
+	}
+	return p, p.configure(origin.Scheme, host, origin.Port())
 }
 
 // configure sets up the ceremonies.
-func (p *Passkeys) configure(origin *url.URL) (err error) {
+func (p *Passkeys) configure(scheme, host, port string) (err error) {
 	c := &webauthn.Config{
-		RPID: p.rpID, RPDisplayName: p.Service, RPOrigins: origins(origin, p.Hosts, p.rpID),
+		RPID: p.rpID, RPDisplayName: p.Service, RPOrigins: origins(scheme, host, port, p.Hosts, p.rpID),
 		AttestationPreference: protocol.PreferNoAttestation,
 		AuthenticatorSelection: protocol.AuthenticatorSelection{
 			ResidentKey: protocol.ResidentKeyRequirementRequired, RequireResidentKey: protocol.ResidentKeyRequired(),
@@ -142,17 +143,19 @@ func (p *Passkeys) configure(origin *url.URL) (err error) {
 
 // origins are those at which a passkey of the relying party may be used: the
 // service's own, and its further names that lie within the RP ID (L3, 13.4.9).
-func origins(own *url.URL, hosts []string, rpID string) []string {
-	all := []string{own.Scheme + "://" + own.Host}
-	for _, host := range hosts {
-		host = strings.ToLower(host)
-		if host == own.Hostname() || !within(host, rpID) {
+func origins(scheme, own, port string, hosts []string, rpID string) []string {
+	var all []string
+	for _, host := range append([]string{own}, hosts...) {
+		host, err := idna.Lookup.ToASCII(host)
+		if err != nil || !within(host, rpID) {
 			continue
 		}
-		if port := own.Port(); port != "" {
+		if port != "" {
 			host = net.JoinHostPort(host, port)
 		}
-		all = append(all, own.Scheme+"://"+host)
+		if origin := scheme + "://" + host; !slices.Contains(all, origin) {
+			all = append(all, origin)
+		}
 	}
 	return all
 }
@@ -173,7 +176,7 @@ func algorithms() []protocol.CredentialParameter {
 	return all
 }
 
-var errDisabled = fault.New(fault.Unavailable, "passkey.disabled", "There are no passkeys here: this service is reached by an address, and passkeys need a name. Sign in with your password.")
+var errDisabled = fault.New(fault.Unavailable, "passkey.disabled", "There are no passkeys here: this service is reached by an address, and passkeys need a whole name. Sign in with your password.")
 
 // Enabled reports whether there can be passkeys.
 func (p *Passkeys) Enabled() bool { return p.free != nil }

@@ -236,7 +236,7 @@ func (h *house) answerVector(p person, v vector, verification protocol.UserVerif
 		if err := h.keep(tx, asking{forAnswer, p.Account, "vector"}, s); err != nil {
 			return Result{}, err
 		}
-		return h.AnswerTx(ctx, tx, access.Subject{}, p.Account, "vector", answer)
+		return h.AnswerTx(ctx, tx, access.Subject{}, p.Holder, "vector", answer)
 	})
 	if r.Refused == nil {
 		return ""
