@@ -105,6 +105,15 @@ func (a *Accounts) applyAddressTx(ctx context.Context, tx *store.Tx, by access.S
 	if err := endAddressTx(tx, r.account); err != nil {
 		return err
 	}
+	former, err := a.addressesTx(ctx, tx, r.person, old)
+	if err != nil {
+		return err
+	}
+	for _, to := range former[1:] {
+		if err := a.Post.SendTx(tx, a.addressAgainLetter(to, r.person)); err != nil {
+			return err
+		}
+	}
 	undoToken := secret.String{}
 	if r.confirmedAt != 0 {
 		if undoToken, err = a.canUndoTx(ctx, tx, r, undo{Old: old, New: email}); err != nil {

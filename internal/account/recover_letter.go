@@ -132,6 +132,15 @@ func (a *Accounts) addressOldGoneLetter(to string, about person, token secret.St
 	return a.letter("account.address_replaced", to, about, text.New("The address of your account was changed"), paragraphs...)
 }
 
+// addressAgainLetter goes to addresses that were replaced before.
+func (a *Accounts) addressAgainLetter(to string, about person) mail.Message {
+	return a.letter("account.address_again", to, about,
+		text.New("The address of your account was changed again"),
+		text.New("Your account at %s, which had this address until lately, was moved to another one again. Other sessions were ended.", a.Origin),
+		text.New("If it was not you, undo it with the link in the mail that told you of the first change: it takes back what came after it, too."),
+	)
+}
+
 func (a *Accounts) addressUndoneLetter(to string, about person) mail.Message {
 	return a.letter("account.address_undone", to, about,
 		text.New("A change of the address of your account was undone"),
@@ -166,14 +175,16 @@ func (a *Accounts) reactivatedLetter(to string, about person) mail.Message {
 	)
 }
 
-func (a *Accounts) staffLetter(v Account, staff Staff) mail.Message {
+func (a *Accounts) staffLetter(staff Staff) func(to string, about person) mail.Message {
 	is := text.New("The operator of %s made you staff for support. Staff sign in with a passkey. Every session was ended.", a.Origin)
 	if staff == StaffNone {
 		is = text.New("The operator of %s ended your work as staff. Your account stays, and every session was ended.", a.Origin)
 	}
-	return a.letter("account.staff", v.Email, person{v.ID, v.Home},
-		text.New("What you may do has changed"),
-		is,
-		text.New("If this comes as a surprise, tell whoever runs this service."),
-	)
+	return func(to string, about person) mail.Message {
+		return a.letter("account.staff", to, about,
+			text.New("What you may do has changed"),
+			is,
+			text.New("If this comes as a surprise, tell whoever runs this service."),
+		)
+	}
 }

@@ -55,7 +55,10 @@ func (a *Accounts) SetStaff(ctx context.Context, by access.Subject, account id.A
 		if staff == StaffNone {
 			name = evStaffRemoved
 		}
-		if err := a.Post.SendTx(tx, a.staffLetter(v, staff)); err != nil {
+		if err := startAnewTx(tx, account); err != nil {
+			return err
+		}
+		if err := a.tellTx(ctx, tx, r.person, v.Email, a.staffLetter(staff)); err != nil {
 			return err
 		}
 		_, err = a.Log.AppendTx(tx, a.event(name, by, r.person, counted(sessions)))
