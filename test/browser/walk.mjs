@@ -3,10 +3,11 @@
 // what starts it. ORIGIN and OWNER (the first owner's link) come from there;
 // UPDATE=1 writes the snapshots anew, SCREENS=1 the screenshots of docs/screens,
 // SCREENS=/some/directory/ a picture of every page in every light. ONLY=passkeys
-// walks that chapter alone.
+// or ONLY=factors walks that chapter alone.
 import assert from "node:assert/strict";
 import { byMail, byOwnersLink, inAndOut, menus, passwords, sessions, signOut } from "./walk/account.mjs";
 import { start } from "./walk/chromium.mjs";
+import { factors } from "./walk/factors.mjs";
 import { keyboard } from "./walk/keyboard.mjs";
 import { tally } from "./walk/look.mjs";
 import { application, change, found, join, obey } from "./walk/organisation.mjs";
@@ -71,10 +72,18 @@ async function everything() {
 
 const browser = await start();
 try {
-  const all = process.env.ONLY !== "passkeys";
+  const only = process.env.ONLY, all = !only;
   if (all) await everything();
-  const holder = await Visitor.open(browser, origin, { name: "Ada Lovelace", email: "ada.keys@example.org" });
-  await chapter("passkeys", [holder], () => passkeys(holder, browser));
+  if (all || only === "passkeys") {
+    const holder = await Visitor.open(browser, origin, { name: "Ada Lovelace", email: "ada.keys@example.org" });
+    await chapter("passkeys", [holder], () => passkeys(holder, browser));
+  }
+  if (all || only === "factors") {
+    for (const scripts of [true, false]) {
+      const ada = await Visitor.open(browser, origin, { name: "Ada Lovelace", email: `ada.codes${scripts ? "" : ".plain"}@example.org`, scripts });
+      await chapter(`codes, ${scripts ? "with" : "without"} scripts`, [ada], () => factors(ada));
+    }
+  }
   if (all) assert.deepEqual(leftover(), [], "snapshots that belong to no page");
 } finally {
   await browser.close();

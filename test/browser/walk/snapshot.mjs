@@ -11,11 +11,15 @@ const used = new Set();
 const span = "(?:\\d+ (?:second|minute|hour|day|month|year)s?)";
 const volatile = [
   [/https:\/\/localhost:\d+/g, "ORIGIN"],
-  [/\b(acc|ten|ses|evt|inv|eml|req|job|evd|chg|pky)_(?:…[0-9a-z]{6}|[0-9a-z]{26})/g, "$1_ID"],
+  [/\b(acc|ten|ses|evt|inv|eml|req|job|evd|chg|pky|fct)_(?:…[0-9a-z]{6}|[0-9a-z]{26})/g, "$1_ID"],
   [/\b[0-9a-f]{7}…[0-9a-f]{6}\b|\b[0-9a-f]{64}\b|\b[0-9a-f]{16}\b/g, "DIGEST"],
   [/\/notes\/[A-Z2-7]{26}/g, "/notes/ID"],
   [/localhost\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+/g, "KEY"],
   [/(?<=\/(?:admission|confirm|invitations|reset)\/)[A-Za-z0-9_-]{43}/g, "TOKEN"],
+  [/otpauth:\/\/\S+/g, "APP"],
+  [/data:text\/plain\S+(?: \S+)*/g, "FILE"],
+  [/\b(?:[A-Z2-7]{4} ){7}[A-Z2-7]{4}\b/g, "KEY"],
+  [/\b[0-9a-hjkmnp-tv-z]{4}(?:-[0-9a-hjkmnp-tv-z]{4}){3}\b/g, "CODE"],
   [/[A-Za-z0-9+/]{43,}=*/g, "TOKEN"], // in a checkpoint
   [/\d{1,2} [A-Z][a-z]{2} \d{4}, \d\d:\d\d UTC|\d{1,2} [A-Z][a-z]+ \d{4}, \d\d:\d\d/g, "TIME"],
   [/\d{1,2} [A-Z][a-z]{2} \d{4}|\d{4}-\d\d-\d\d(?:T[\d:.]+Z)?/g, "DATE"],
