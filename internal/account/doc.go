@@ -45,6 +45,12 @@
 // may stand in for it for a while (device.go), never for staff, never with a
 // short password, and not where an organisation forbids it.
 //
+// A password that others know does not stay: what is typed at sign-in is asked
+// of the lists of breached passwords, and stolen credentials are compared with
+// the accounts without being kept in plain text. The account is marked, another
+// password is asked for after the second factor, its holder is told, and so are
+// those who watch over the installation (exposed.go).
+//
 // What is sensitive asks again who it is after a quarter of an hour (again.go),
 // and gives the session another token (ASVS 5.0, 7.5.1).
 //

@@ -38,7 +38,7 @@ func (e exposure) words() string {
 }
 
 // finder is who finds them.
-func finder() access.Subject { return access.System("breached passwords") }
+func finder() access.Subject { return access.System("the search for breached passwords") }
 
 // exposedTx reports whether the present password of an account is known to be
 // exposed.

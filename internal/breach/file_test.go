@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"troth/internal/fault"
@@ -26,7 +27,7 @@ func hashes(n int64) io.Reader {
 func made(t *testing.T, n int64, full int) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "sha1.list")
-	b, _, err := resume(path+".part", origin{version, SHA1, nil})
+	b, _, err := resume(path+".part", origin{version, SHA1, ""})
 	must(t, err)
 	b.full = full
 	run := &importing{Import: Import{Format: FormatSHA1}, kind: SHA1}
@@ -168,6 +169,39 @@ func TestADamagedListRefuses(t *testing.T) {
 		}
 	}
 	must(t, h.Verify(ctx))
+}
+
+// Nobody is answered before the lists were looked at, and a list that was
+// removed is missed.
+func TestTheListsAreThereFromTheFirstAnswer(t *testing.T) {
+	h := sqlite(t, func(o *Options) { o.Logger = nil })
+	h.takes(h.file("f", lines(SHA1, words(3000)...)...))
+	for range 20 {
+		fresh := h.open()
+		var all sync.WaitGroup
+		for i := range 8 {
+			all.Go(func() {
+				if f, err := fresh.Known(ctx, secret.Of(word(i))); f != password.Breached || err != nil {
+					t.Errorf("the answer was %d, %v", f, err)
+				}
+			})
+		}
+		all.Wait()
+	}
+	if h.known(word(1)) != password.Breached {
+		t.Fatal("not in use")
+	}
+	away := h.path(SHA1) + ".away"
+	must(t, os.Rename(h.path(SHA1), away))
+	h.clock.add(lookEvery)
+	if h.known(word(1)) != password.Unheard {
+		t.Error("a list that was removed is asked")
+	}
+	must(t, os.Rename(away, h.path(SHA1)))
+	h.clock.add(lookEvery)
+	if h.known(word(1)) != password.Breached {
+		t.Error("a list that came back is not asked")
+	}
 }
 
 // A file that is shortened under the program's feet does not end it.

@@ -86,16 +86,14 @@ type importing struct {
 	Import
 	kind   Kind
 	files  []*reader
-	inputs []input
-	newest time.Time
-	total  int64
+	inputs input
 	done   atomic.Int64
 	found  Imported
 }
 
 // begin opens the files and puts them in the order of their hashes.
 func (l *Lists) begin(i Import) (*importing, error) {
-	run := &importing{Import: i, newest: l.now()}
+	run := &importing{Import: i}
 	names, err := expand(i.Files)
 	if err != nil {
 		return run, err
@@ -106,14 +104,8 @@ func (l *Lists) begin(i Import) (*importing, error) {
 	if !slices.Contains([]Format{FormatAuto, FormatSHA1, FormatNTLM, FormatRange}, run.Format) {
 		return run, fault.New(fault.Invalid, "breach.format", "There is no format %q; choose auto, sha1, ntlm or range.", run.Format)
 	}
-	if run.inputs = inputsOf(names); run.inputs != nil {
-		run.newest = time.Time{}
-	}
-	for _, in := range run.inputs {
-		run.total += in.Size
-		if at := time.Unix(0, in.Modified); at.After(run.newest) {
-			run.newest = at
-		}
+	if run.inputs = inputOf(names); run.inputs.digest == "" {
+		run.inputs.newest = l.now() // of a pipe nothing else is known
 	}
 	if run.Format == FormatRange || run.ranges(names) {
 		return run, run.beginRanges(names)
@@ -328,7 +320,7 @@ func (run *importing) reopen(r *reader) error {
 
 func (run *importing) tell(ctx context.Context) error {
 	if run.Progress != nil {
-		run.Progress(min(run.done.Load(), max(run.total, run.done.Load())), run.total)
+		run.Progress(run.done.Load(), run.inputs.size)
 	}
 	return ctx.Err()
 }
@@ -336,11 +328,11 @@ func (run *importing) tell(ctx context.Context) error {
 // build makes the list of what is read and puts it in its place.
 func (run *importing) build(ctx context.Context, path string, now time.Time) error {
 	part := path + ".part"
-	b, last, err := resume(part, origin{version, run.kind, run.inputs})
+	b, last, err := resume(part, origin{version, run.kind, run.inputs.digest})
 	if err != nil {
 		return err
 	}
-	b.m.NewestAt = run.newest.UTC()
+	b.m.NewestAt = run.inputs.newest.UTC()
 	run.found.Resumed = b.m.Entries
 	err = run.read(ctx, func(k key) error {
 		if run.found.Resumed > 0 && k.hi <= last {

@@ -151,7 +151,7 @@ func isDamage(err error) bool {
 	return ok
 }
 
-// same reports whether the file at a path is still the one that is open.
-func (l *list) same(info os.FileInfo) bool {
-	return os.SameFile(l.info, info) && l.info.Size() == info.Size() && l.info.ModTime().Equal(info.ModTime())
+// same reports whether a file is still the one that was looked at.
+func same(was, is os.FileInfo) bool {
+	return was != nil && os.SameFile(was, is) && was.Size() == is.Size() && was.ModTime().Equal(is.ModTime())
 }

@@ -58,14 +58,16 @@ type Lists struct {
 
 	mu     sync.RWMutex // held for reading while a list is asked
 	open   map[Kind]*list
-	wrong  map[Kind]error // why the file that lies there is not believed
-	looked atomic.Int64   // when, in nanoseconds
+	wrong  map[Kind]error       // why the file that lies there is not believed
+	last   map[Kind]os.FileInfo // of the file that was looked at last
+	looked atomic.Int64         // when, in nanoseconds
+	first  sync.Once
 }
 
 // New makes the lists. What lies in the directory is looked at when it is first
 // needed.
 func New(o Options) *Lists {
-	l := &Lists{Options: o, dir: o.Config.Dir, now: o.Now, log: o.Logger, open: map[Kind]*list{}, wrong: map[Kind]error{}}
+	l := &Lists{Options: o, dir: o.Config.Dir, now: o.Now, log: o.Logger, open: map[Kind]*list{}, wrong: map[Kind]error{}, last: map[Kind]os.FileInfo{}}
 	if l.dir == "" {
 		l.dir = o.Dir
 	}
@@ -145,8 +147,10 @@ func (l *Lists) imported(text string) (bool, error) {
 // path is the file of a kind.
 func (l *Lists) path(kind Kind) string { return filepath.Join(l.dir, string(kind)+".list") }
 
-// look opens what is new in the directory, now and then.
+// look opens what is new in the directory, now and then. Nobody is answered
+// before it was looked at once.
 func (l *Lists) look() {
+	l.first.Do(l.reload)
 	now, last := l.now().UnixNano(), l.looked.Load()
 	if last != 0 && now-last < int64(lookEvery) && now >= last || !l.looked.CompareAndSwap(last, now) {
 		return
@@ -159,16 +163,27 @@ func (l *Lists) reload() {
 	for _, kind := range kinds {
 		info, err := os.Stat(l.path(kind))
 		if errors.Is(err, fs.ErrNotExist) {
+			l.mu.Lock()
+			if l.last[kind] != nil {
+				l.log.Warn("a list of breached passwords was removed, and is not asked any more", "kind", kind)
+			}
+			delete(l.last, kind)
+			l.mu.Unlock()
 			l.swap(kind, nil, nil)
 			continue
 		}
 		l.mu.RLock()
-		open, wrong := l.open[kind], l.wrong[kind]
+		open, wrong, last := l.open[kind], l.wrong[kind], l.last[kind]
 		l.mu.RUnlock()
-		if err == nil && open != nil && wrong == nil && open.same(info) {
-			continue
+		if err == nil && same(last, info) {
+			continue // it is in use, or was refused for good
 		}
 		fresh, err := openList(l.path(kind))
+		if err == nil || isDamage(err) {
+			l.mu.Lock()
+			l.last[kind] = info
+			l.mu.Unlock()
+		}
 		if err != nil && open != nil && wrong == nil {
 			l.log.Error("the new list of breached passwords cannot be used; the old one stays in use until the end of the process", "kind", kind, "error", err)
 			continue

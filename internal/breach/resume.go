@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
+	"time"
 
 	"troth/internal/fault"
 )
@@ -23,18 +23,11 @@ type journal struct {
 	w *json.Encoder
 }
 
-// input is a file that is imported, as the journal knows it again.
-type input struct {
-	Path     string `json:"path"`
-	Size     int64  `json:"size"`
-	Modified int64  `json:"modified"` // nanoseconds
-}
-
 // origin is the first line of a journal.
 type origin struct {
-	Version int     `json:"version"`
-	Kind    Kind    `json:"kind"`
-	Inputs  []input `json:"inputs"`
+	Version int    `json:"version"`
+	Kind    Kind   `json:"kind"`
+	Inputs  string `json:"inputs"` // SHA-256 of the names, sizes and times of the files; "": they cannot be known again
 }
 
 // entry is each further line: a shard, and the first half of its last hash.
@@ -50,17 +43,29 @@ func (j *journal) note(s shard, last uint64) error {
 	return nil
 }
 
-// inputsOf describes the files of an import; nil if one is no file.
-func inputsOf(names []string) []input {
-	var all []input
+// input is what is known of the files of an import before they are read.
+type input struct {
+	digest string // "" if one of them is no file
+	size   int64
+	newest time.Time
+}
+
+func inputOf(names []string) input {
+	var in input
+	sum := sha256.New()
 	for _, name := range names {
 		info, err := os.Stat(name)
 		if err != nil || !info.Mode().IsRegular() {
-			return nil
+			return input{}
 		}
-		all = append(all, input{name, info.Size(), info.ModTime().UnixNano()})
+		in.size += info.Size()
+		if info.ModTime().After(in.newest) {
+			in.newest = info.ModTime()
+		}
+		fmt.Fprintf(sum, "%q %d %d\n", name, info.Size(), info.ModTime().UnixNano())
 	}
-	return all
+	in.digest = hex.EncodeToString(sum.Sum(nil))
+	return in
 }
 
 // readJournal returns the entries of a journal that was written for the same
@@ -73,7 +78,7 @@ func readJournal(path string, from origin) []entry {
 	defer f.Close()
 	d := json.NewDecoder(bufio.NewReader(f))
 	var was origin
-	if d.Decode(&was) != nil || was.Version != from.Version || was.Kind != from.Kind || !slices.Equal(was.Inputs, from.Inputs) {
+	if d.Decode(&was) != nil || was != from {
 		return nil
 	}
 	var all []entry
@@ -117,7 +122,7 @@ func resume(path string, from origin) (b *builder, last uint64, err error) {
 	}
 	m := manifest{Version: version, Kind: from.Kind}
 	var kept []entry
-	if from.Inputs != nil {
+	if from.Inputs != "" {
 		kept = readJournal(path+".journal", from)
 		kept = kept[:sound(part, kept)]
 	}
@@ -130,7 +135,7 @@ func resume(path string, from origin) (b *builder, last uint64, err error) {
 		return nil, 0, fmt.Errorf("cutting the file of a list: %w", err)
 	}
 	var j *journal
-	if from.Inputs != nil {
+	if from.Inputs != "" {
 		if j, err = newJournal(path+".journal", from, kept); err != nil {
 			return nil, 0, err
 		}

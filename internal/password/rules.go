@@ -133,7 +133,7 @@ var (
 	errLong         = refuse("long", "The password may have at most %d characters. Leave some out.", MaxLength)
 	errUnreadable   = refuse("unreadable", "The password contains a character that no keyboard types, such as a line break. Leave it out.")
 	errCommon       = refuse("common", "Many people choose this password, so it is among the first that somebody would try. Choose other words, or let a password manager choose.")
-	errBreached     = refuse("breached", "This password was stolen from another service at some time, so it stands on the lists that attackers try. Choose one that you use nowhere else.")
+	errBreached     = refuse("breached", "This password appears in lists of breached passwords, which attackers try. Choose one that you use nowhere else.")
 	errOwnPerson    = refuse("own_words", "The password is your own name or e-mail address and little else, which is the first thing that somebody would try. Add words that have nothing to do with you.")
 	errOwnService   = refuse("own_words", "The password is the name of this service and little else, which is the first thing that somebody would try. Add words that have nothing to do with it.")
 	errOrganisation = refuse("own_words", "The password is the name of your organisation and little else, which is the first thing that somebody would try. Add words that have nothing to do with it.")
