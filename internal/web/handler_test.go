@@ -282,7 +282,7 @@ func TestHeaders(t *testing.T) {
 	r := get("https://notes.example:8443/-/x")
 	w, _ := call(t, Route{Public: "x", Handle: ok}, frame(t), r)
 	csp := w.Header().Get("Content-Security-Policy")
-	for _, want := range []string{"default-src 'none'", "script-src notes.example:8443/-/assets/;", "style-src notes.example:8443/-/assets/;",
+	for _, want := range []string{"default-src 'none'", "script-src notes.example:8443/-/assets/;", "style-src notes.example:8443/-/assets/;", "connect-src notes.example:8443/-/;",
 		"frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'", "trusted-types 'none'", "require-trusted-types-for 'script'"} {
 		if !strings.Contains(csp, want) {
 			t.Errorf("the policy lacks %q: %s", want, csp)
