@@ -153,6 +153,7 @@ func forgetDeviceTx(tx *store.Tx, account id.Account, which id.Device) (known bo
 	if _, err := tx.Exec(`DELETE FROM account_link WHERE digest = $1`, pass[:]); err != nil {
 		return false, err
 	}
-	_, err = tx.Exec(`UPDATE account_device SET digest = $1, place = NULL, remembered_until = 0 WHERE account = $2 AND device = $3`, []byte{}, account, which)
+	_, err = tx.Exec(`UPDATE account_device SET digest = $1, place = NULL, remembered_until = 0 WHERE account = $2 AND device = $3`,
+		[]byte(which), account, which) // the digest of no token: it has another length
 	return true, err
 }

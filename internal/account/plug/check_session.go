@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
@@ -176,7 +177,7 @@ func (p *plug) checkSessions(ctx context.Context, b trust.Bench) (trust.Result, 
 		return trust.Result{}, err
 	}
 	t := &trial{ctx: ctx, b: b}
-	here, there, stranger := t.browser(c), t.browser(c), t.browser(other)
+	here, there, stranger := t.known(p, c, "here"), t.known(p, c, "there"), t.known(p, other, "stranger")
 	if t.err != nil {
 		return t.result()
 	}
@@ -193,15 +194,81 @@ func (p *plug) checkSessions(ctx context.Context, b trust.Bench) (trust.Result, 
 	t.opens("a request of the browser that signed in again", here, stays)
 
 	p.endSessions(t, here, there, stranger)
+	p.stopSession(t, c, here)
 
-	third := t.browser(c)
+	if t.err == nil {
+		t.err = there.again(ctx, c)
+	}
 	t.post("ending all other sessions", here, http.StatusSeeOther, pathSessions, "session", "others")
-	t.opens("the next request of another browser", third, refused)
+	t.opens("the next request of another browser", there, refused)
 	t.opens("the next request of the browser that did it", here, stays)
 	gone := here.token()
 	t.post("signing out", here, http.StatusSeeOther, "/-/signout")
 	t.token("a request with the secret of a session that signed out", gone, refused)
 	return t.result()
+}
+
+// known is a browser that the account may have used in an earlier run: the mails
+// about new ones are bounded, and one is needed.
+func (t *trial) known(p *plug, c *trust.Canary, name string) *browser {
+	if t.err != nil {
+		return &browser{}
+	}
+	w := &browser{bench: t.b, address: c.Address}
+	if w.Visitor, t.err = t.b.Visitor(netip.Addr{}); t.err != nil {
+		return w
+	}
+	site, err := url.Parse(t.b.Origin)
+	if t.err = err; err != nil {
+		return w
+	}
+	key := c.Address + " " + name
+	if token, ok := p.browsers.Load(key); ok {
+		w.Client.Jar.SetCookies(site, []*http.Cookie{{Name: deviceCookie, Value: token.(string), Path: "/", Secure: true}})
+	}
+	if t.err = w.again(t.ctx, c); t.err == nil {
+		p.browsers.Store(key, w.Cookie(deviceCookie))
+	}
+	return w
+}
+
+// mailed is how long the mail about a new browser may take.
+const mailed = 10 * time.Second
+
+// stopSession signs in in a new browser and ends that session by the mail that
+// tells of it.
+func (p *plug) stopSession(t *trial, c *trust.Canary, here *browser) {
+	asked := t.b.Now()
+	third := t.browser(c)
+	if t.err != nil {
+		return
+	}
+	t.opens("a request of a browser that is new to the account", third, stays)
+	ctx, cancel := context.WithTimeout(t.ctx, mailed)
+	defer cancel()
+	m, err := t.b.Mailbox.Wait(ctx, c.Address, asked)
+	if err != nil && t.ctx.Err() != nil {
+		t.err = t.ctx.Err()
+		return
+	}
+	link := strings.TrimPrefix(m.Link(t.b.Origin+account.PathStop), t.b.Origin)
+	t.look.That(link != "", "the holder is told of it by a mail with a link", "yes", yes(link != ""))
+	if link == "" {
+		return
+	}
+	t.post("the button behind that link, pressed by nobody in particular", t.nobody(), http.StatusSeeOther, link)
+	t.opens("the next request of the session that the mail told of", third, refused)
+	t.opens("the next request of another session of the account", here, stays)
+	t.post("the same button again", t.nobody(), http.StatusGone, link)
+}
+
+// nobody is a browser that is not signed in.
+func (t *trial) nobody() *browser {
+	w := &browser{bench: t.b}
+	if t.err == nil {
+		w.Visitor, t.err = t.b.Visitor(netip.Addr{})
+	}
+	return w
 }
 
 // endSessions looks at the list and ends one of its sessions.
@@ -220,13 +287,18 @@ func (p *plug) endSessions(t *trial, here, there, stranger *browser) {
 	if t.err = err; err != nil {
 		return
 	}
-	found := 0
+	found, from, how := 0, "it is not listed", "it is not listed"
 	for _, s := range list {
 		if s.ID == mine || s.ID == theirs {
 			found++
 		}
+		if s.ID == theirs {
+			from, how = s.Network, strings.Join(s.Methods, " ")
+		}
 	}
 	t.look.Equal("sessions of the two browsers in the list of their holder", 2, found)
+	t.look.Equal("the network of the other browser in the list", there.From.String(), from)
+	t.look.Equal("how the other browser signed in, in the list", "pwd", how)
 	t.post("ending a session of somebody else", stranger, http.StatusNotFound, pathSessions, "session", string(theirs))
 	t.opens("the next request of that session", there, stays)
 	t.post("ending the session of the other browser", here, http.StatusSeeOther, pathSessions, "session", string(theirs))

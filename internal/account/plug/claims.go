@@ -60,19 +60,21 @@ func (p *plug) claims() []trust.Claim {
 		},
 		{
 			ID:       "A7",
-			Sentence: "You see every session of yours and can end it, and the next request obeys. A session gets a new secret at each sign-in, ends when it is left idle and at the latest after a fixed time, and its cookie is bound to this site and to encrypted connections.",
+			Sentence: "You see every session of yours, with where it is used and how it was signed in, and can end it, and the next request obeys. A sign-in in a browser that is new to your account is told to you by mail, with a link that ends it. A session gets a new secret at each sign-in, ends when it is left idle and at the latest after a fixed time, and its cookie is bound to this site and to encrypted connections.",
 			Scope:    "every session on this installation",
 			Criteria: []string{"CC6.1", "A.5.17", "A.8.5", "PR.AA-03", "PR.AA-05", "IA-5", "AC-3"},
-			NotProven: "That other nodes of the same installation obey within a second is tested with the program; this check sees it only if the front door spreads its requests over them. " +
+			NotProven: "That other nodes of the same installation obey within a second cannot be seen from outside, where nobody knows which node answers; it is measured with the program, on two nodes over one database. " +
+				"So are the other ends of sessions (a higher role, a removed second factor, a changed address, an open WebSocket that is left behind) and what is told of sign-ins from further away than anybody travels. " +
+				"A place is what a database on this machine believes about a network. At most five sign-ins an hour are told by mail; the activity of the account has all. " +
 				"Expiry is tried with a synthetic account whose lifetimes are seconds; that yours are the published ones follows from the configuration. " +
 				"Guesses at a session's secret are hopeless (256 bits); those at passwords are the matter of claim A4. " +
 				"A cookie stolen from a browser opens its session until that ends: it is not bound to a device. An assertion that the application received stays valid for up to a minute.",
 			Fresh: 3 * time.Hour,
 			Checks: []trust.Check{
 				{
-					Name: "account.sessions", Version: 1, Period: time.Hour, Timeout: 45 * time.Second,
+					Name: "account.sessions", Version: 2, Period: time.Hour, Timeout: 45 * time.Second,
 					Method: "A synthetic person signs in from two browsers. The cookie must have the attributes that bind it, and its secret must not be in the database. Signing in again must change the secret and make the old one useless. " +
-						"Each session must be listed for its holder; one that is ended, by its holder, by signing out and by ending all others, must be refused with the next request, while the others go on. A stranger and another person can end nothing.",
+						"Each session must be listed for its holder, with the network that it came from and as signed in with a password; one that is ended, by its holder, by signing out and by ending all others, must be refused with the next request, while the others go on. A stranger and another person can end nothing. A third browser, which the account has never used, must be told to the holder by mail within ten seconds, and the link in the mail must end that session alone, once.",
 					Run: p.checkSessions,
 				},
 				{

@@ -16,8 +16,10 @@ import (
 
 	"troth/internal/access"
 	"troth/internal/account"
+	"troth/internal/mail"
 	"troth/internal/password"
 	"troth/internal/secret"
+	"troth/internal/store"
 	"troth/internal/trust"
 	"troth/internal/web"
 )
@@ -268,10 +270,25 @@ func TestSessionsFail(t *testing.T) {
 		"a list without effect":       {"the next request of the other browser", skipping(func(r *http.Request) bool { return r.URL.Path == pathSessions })},
 		"a sign-out without effect":   {"a session that signed out", skipping(func(r *http.Request) bool { return r.URL.Path == "/-/signout" })},
 		"an authenticator that keeps": {"the next request of the other browser", never},
+		"a notice without effect":     {"the next request of the session that the mail told of", skipping(func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, account.PathStop) })},
+		"a list without networks":     {"the network of the other browser in the list", before(func(r *http.Request) { r.Header.Del(fromHeader) })},
+		"no notice":                   {"the holder is told of it by a mail", func(d *door) { d.post = deaf }},
 	} {
 		t.Run(name, func(t *testing.T) { breaks(t, checkSessions, c.sees, c.change) })
 	}
 }
+
+// deafPost loses the notices of sign-ins.
+type deafPost struct{ account.Post }
+
+func (p deafPost) SendTx(tx *store.Tx, m mail.Message) error {
+	if m.Kind == "account.notice" {
+		return nil
+	}
+	return p.Post.SendTx(tx, m)
+}
+
+func deaf(p account.Post) account.Post { return deafPost{p} }
 
 // dropCookieAtSignIn hides the browser's session from the sign-in, so that it
 // does not end.

@@ -32,6 +32,11 @@ const admissionLife = time.Hour
 // cookies authenticates by the session cookie.
 type cookies struct{ accounts *account.Accounts }
 
+var (
+	_ web.Locating = cookies{}
+	_ web.Looker   = cookies{}
+)
+
 // Authenticate returns who holds the session of the request's cookie, or the
 // zero Subject. It allocates nothing for a session that was seen before.
 func (c cookies) Authenticate(r *http.Request) (access.Subject, error) {

@@ -82,6 +82,7 @@ type door struct {
 	config  account.Config
 	factors []account.Factors
 	apps    func(account.Factors) account.Factors // people can set up authenticator apps; as tests break them
+	post    func(account.Post) account.Post       // what sends the mails of accounts; as tests break it
 	trigger string                                // SQL that breaks the tables
 	wrap    func(next http.Handler) http.Handler
 	authn   func(web.Authenticator) web.Authenticator
@@ -103,6 +104,7 @@ func open(t testing.TB, change ...func(*door)) *door {
 		t: t, target: 20 * time.Millisecond, config: account.Defaults(), clock: &clock{}, logged: &strings.Builder{},
 		wrap:  func(next http.Handler) http.Handler { return next },
 		authn: func(a web.Authenticator) web.Authenticator { return a },
+		post:  func(p account.Post) account.Post { return p },
 	}
 	d.config.Mode = account.SignupOpen
 	for _, c := range change {
@@ -148,7 +150,7 @@ func open(t testing.TB, change ...func(*door)) *door {
 	d.server.StartTLS()
 	t.Cleanup(d.server.Close)
 	options := account.Options{
-		DB: db, Keys: k, Log: d.log, Access: rights, Post: mailer, Founder: founder{k},
+		DB: db, Keys: k, Log: d.log, Access: rights, Post: d.post(mailer), Founder: founder{k},
 		Config: d.config, Origin: d.server.URL, Now: d.clock.now, Logger: logger, Factors: d.factors,
 	}
 	var codes *factor.Factors

@@ -13,6 +13,7 @@ import (
 	"context"
 	"embed"
 	"net/http"
+	"sync"
 	"time"
 
 	"troth/internal/account"
@@ -34,6 +35,7 @@ const permRecover = "account.recover"
 type plug struct {
 	accounts *account.Accounts
 	config   *account.Config
+	browsers sync.Map // in which synthetic people signed in: the tokens of their device cookies
 	wait     func(ctx context.Context, d time.Duration) error // lets time pass; tests move a clock instead
 }
 

@@ -97,11 +97,12 @@ func (p *plug) stop(r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	if which == r.Subject.Session {
+	here := which == r.Subject.Session
+	if here {
 		signOut(r)
 	}
 	r.Flash(text.New("That session is over. Now set a new password: whoever signed in there knows the present one."))
-	if r.Subject.Kind == access.KindPerson && which != r.Subject.Session {
+	if r.Subject.Kind == access.KindPerson && !here {
 		return r.See("/-/account/password")
 	}
 	return r.See("/-/reset")
