@@ -9,7 +9,8 @@
 //
 // Nobody learns from an answer whether an address has an account. Signing up
 // with it, resetting its password and signing in with it answer the same, after
-// the same work: one hash, one transaction of the same shape. The owner of an
+// the same work: one hash, one transaction of the same shape, one letter, which
+// goes to nobody where there is nobody. The owner of an
 // address learns by mail what strangers do with it, at most ten times an hour for
 // each of signing up and resetting, of which at most five from one network.
 // Links that were mailed stay good when others are asked for, so that nobody is
@@ -54,6 +55,14 @@
 // What is sensitive asks again who it is after a quarter of an hour (again.go),
 // and gives the session another token (ASVS 5.0, 7.5.1).
 //
+// A reset by mail neither passes nor removes a second factor. Who lost it waits
+// for days, while every address of the account is told and can stop it
+// (recover.go), or is helped by two members of staff, and waits shorter
+// (recover_staff.go). An address changes when both mailboxes agree, and the older
+// one can undo it for a week (address.go). Every change of credentials is told to
+// the present address and to the one before (known.go). An account can rest, and
+// nothing is lost by that (deactivate.go).
+//
 // Each action is in the log, in its own transaction; what is refused is recorded
 // afterwards, and when that fails the refusal becomes "unavailable".
 //
@@ -68,7 +77,7 @@
 //
 // Methods take the subject first. What people do is for the one who asks and
 // needs the permission account.own; what the operator does on the host (recover,
-// destroy, admit) takes the system subject, which no page can become. The first
+// suspend, destroy, admit, say who is staff) takes the system subject, which no page can become. The first
 // platform owner signs up by a link that the server prints ([Accounts.FirstOwnerLink]).
 //
 // # What it is not for
