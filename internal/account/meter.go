@@ -46,6 +46,16 @@ func (a *Accounts) Weigh(ctx context.Context, by access.Subject, q Choice) (pass
 	return a.Rules.Weigh(ctx, q.Password, about)
 }
 
+// Least is how many characters a password needs that somebody is choosing: for
+// the page that asks for it. Where it cannot be told, it is the larger number.
+func (a *Accounts) Least(ctx context.Context, by access.Subject, q Choice) int {
+	about, err := a.aboutAsker(ctx, by, q)
+	if err != nil {
+		return password.MinLength
+	}
+	return about.Least()
+}
+
 // aboutAsker is whom a password is chosen for: the holder of what the asker
 // holds, or else whoever the form names.
 func (a *Accounts) aboutAsker(ctx context.Context, by access.Subject, q Choice) (password.About, error) {

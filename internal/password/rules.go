@@ -49,6 +49,9 @@ type About struct {
 	Short bool     // every sign-in with the password needs a counting second factor as well
 }
 
+// Short is the code of the fault that a password is too short.
+const Short = "password.short"
+
 // Least is the shortest password that may be chosen, in code points.
 func (a About) Least() int {
 	if a.Short {

@@ -141,3 +141,15 @@ func (f Field) Describedby() string {
 	}
 	return s
 }
+
+// Meter is what the template "strength" draws below a field for a new password:
+// nothing at first, and how strong the password is as it is typed, or the one
+// that was sent.
+type Meter struct {
+	Path   string    // where the strength is asked; see strength.js
+	Of     string    // the id of the field
+	Link   string    // the token of the link that led to the page, to be sent along
+	Renews bool      // the page is a step of signing in
+	Score  int       // 0 to 4, of what was sent
+	Says   text.Text // likewise; nothing is known while it is empty
+}

@@ -3,7 +3,6 @@ package plug
 import (
 	"troth/internal/account"
 	"troth/internal/id"
-	"troth/internal/password"
 	"troth/internal/secret"
 	"troth/internal/text"
 	"troth/internal/web"
@@ -64,7 +63,7 @@ func (p *plug) rename(r *web.Request) error {
 
 func (p *plug) passwordData(r *web.Request) (resetData, error) {
 	v, err := p.accounts.Own(r.Context(), r.Subject)
-	return resetData{v.Email, password.MinLength}, err
+	return resetData{v.Email, p.choosing(r, account.Choice{})}, err
 }
 
 func (p *plug) showPassword(r *web.Request) error {
@@ -81,11 +80,12 @@ func (p *plug) changePassword(r *web.Request) error {
 		return err
 	}
 	signed, err := p.accounts.ChangePassword(r.Context(), r.Subject, secret.Of(r.Value("current")), secret.Of(r.Value("password")))
+	d.weigh(p, r, account.Choice{})
 	if err != nil {
 		return r.FormPage("account/password", titlePassword, d, err)
 	}
 	signIn(r, signed)
-	r.Flash(text.New("Your password is changed. Every other session was ended."))
+	r.Flash(text.New("Your password is changed. Every other session was ended. %s", d.Meter.Says))
 	return r.See(pathHome)
 }
 

@@ -13,6 +13,7 @@ import (
 	"context"
 	"embed"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -100,7 +101,7 @@ func (p *plug) routes() []web.Route {
 		byLink    = "whoever holds the link may use it: it was mailed, or issued on the host"
 	)
 	token := map[string]string{"token": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}
-	return append(append(p.recoverRoutes(), p.unlockRoutes()...), []web.Route{
+	return slices.Concat(p.recoverRoutes(), p.unlockRoutes(), p.strengthRoutes(), []web.Route{
 		{Method: get, Path: "/-/signup", Public: stranger, Doc: "The form to sign up.", Handle: p.showSignUp},
 		{Method: post, Path: "/-/signup", Public: stranger, Doc: "Sign up.", Cost: hashing, Handle: p.signUp},
 		{Method: get, Path: "/-/signup/sent", Public: stranger, Doc: "Says that a mail is on its way.", Handle: p.sentSignUp},
@@ -146,5 +147,5 @@ func (p *plug) routes() []web.Route {
 		// https://w3c.github.io/webappsec-change-password-url/: password managers ask here.
 		{Method: get, Path: "/.well-known/change-password", Public: "a redirect that says nothing", Doc: "Leads to the form to change the password.", Anonymous: true,
 			Handle: func(r *web.Request) error { return r.See("/-/account/password") }},
-	}...)
+	})
 }

@@ -7,7 +7,6 @@ import (
 	"troth/internal/account"
 	"troth/internal/fault"
 	"troth/internal/id"
-	"troth/internal/password"
 	"troth/internal/secret"
 	"troth/internal/text"
 	"troth/internal/web"
@@ -47,7 +46,7 @@ func (p *plug) sentRecover(r *web.Request) error {
 type recoverData struct {
 	account.Recovery
 	Wait text.Text // how long it waits
-	Min  int       // characters of a password
+	choosing
 }
 
 func (p *plug) showRecover(r *web.Request) error { return p.recoverPage(r, nil) }
@@ -57,7 +56,11 @@ func (p *plug) recoverPage(r *web.Request, refusal error) error {
 	if err != nil {
 		return err
 	}
-	return r.FormPage("account/recover", titleRecover, recoverData{v, p.delay(), password.MinLength}, refusal)
+	d := recoverData{v, p.delay(), p.choosing(r, account.Choice{Link: token(r)})}
+	if refusal != nil {
+		d.weigh(p, r, account.Choice{Link: token(r)})
+	}
+	return r.FormPage("account/recover", titleRecover, d, refusal)
 }
 
 // recover asks for the recovery, or finishes one whose time has come: the form

@@ -8,7 +8,6 @@ import (
 
 	"troth/internal/account"
 	"troth/internal/fault"
-	"troth/internal/password"
 	"troth/internal/secret"
 	"troth/internal/text"
 	"troth/internal/web"
@@ -187,7 +186,12 @@ func (p *plug) stepPage(r *web.Request, step account.Step, kind string, refusal 
 	case account.StepReactivate:
 		return r.FormPage("account/return", titleReactivation, pending, refusal)
 	case account.StepPassword:
-		return r.FormPage("account/renew", titleRenew, renewData{pending, r.ReturnTo(""), password.MinLength}, refusal)
+		q := account.Choice{Pending: pendingSignIn(r)}
+		d := renewData{pending, r.ReturnTo(""), p.choosing(r, q)}
+		if refusal != nil {
+			d.weigh(p, r, q)
+		}
+		return r.FormPage("account/renew", titleRenew, d, refusal)
 	}
 	d := codeData{Pending: pending, ReturnTo: r.ReturnTo(""), Sent: r.URL.Query().Get("sent") != "", For: p.config.Remember.D()}
 	d.Chosen, d.Others = choices(pending.Factors, kind)
@@ -235,7 +239,7 @@ func (p *plug) sendCode(r *web.Request) error {
 type renewData struct {
 	account.Pending
 	ReturnTo string
-	Min      int
+	choosing
 }
 
 func (p *plug) showRenew(r *web.Request) error {

@@ -9,7 +9,6 @@ import (
 	"troth/internal/access"
 	"troth/internal/account"
 	"troth/internal/fault"
-	"troth/internal/password"
 	"troth/internal/secret"
 	"troth/internal/text"
 	"troth/internal/web"
@@ -36,11 +35,11 @@ type signUpData struct {
 	ByInvite bool
 	Admitted bool
 	Owner    bool // the admission makes the platform owner
-	Min      int  // characters of a password
+	choosing
 }
 
 func (p *plug) signUpData(r *web.Request) signUpData {
-	d := signUpData{ReturnTo: r.ReturnTo(""), ByInvite: p.config.Mode != account.SignupOpen, Min: password.MinLength}
+	d := signUpData{ReturnTo: r.ReturnTo(""), ByInvite: p.config.Mode != account.SignupOpen, choosing: p.choosing(r, account.Choice{})}
 	if token := admission(r); !token.IsZero() {
 		owner, err := p.accounts.PeekAdmission(r.Context(), token)
 		d.Admitted, d.Owner = err == nil, err == nil && owner
@@ -70,6 +69,7 @@ func (p *plug) signUpWith(r *web.Request, d signUpData, admitted secret.String) 
 		ReturnTo: d.ReturnTo, Browser: browser, Invitation: invitation(d.ReturnTo), Admission: admitted,
 	})
 	if err != nil {
+		d.weigh(p, r, account.Choice{Email: r.Value("email"), Name: r.Value("name")})
 		return r.FormPage("account/signup", titleSignUp, d, err)
 	}
 	if signed.Session == "" {
@@ -106,7 +106,7 @@ func (p *plug) sentSignUp(r *web.Request) error {
 // confirmData is what the page of a confirmation link shows.
 type confirmData struct {
 	account.Proposal
-	Min int // characters of a password
+	choosing
 }
 
 func (p *plug) showConfirm(r *web.Request) error { return p.confirmPage(r, nil) }
@@ -116,7 +116,11 @@ func (p *plug) confirmPage(r *web.Request, refusal error) error {
 	if err != nil {
 		return err
 	}
-	return r.FormPage("account/confirm", titleConfirm, confirmData{pending, password.MinLength}, refusal)
+	d := confirmData{pending, p.choosing(r, account.Choice{Link: token(r)})}
+	if refusal != nil {
+		d.weigh(p, r, account.Choice{Link: token(r), Name: r.Value("name")})
+	}
+	return r.FormPage("account/confirm", titleConfirm, d, refusal)
 }
 
 func (p *plug) confirm(r *web.Request) error {
@@ -159,7 +163,7 @@ func (p *plug) admission(r *web.Request) error {
 		return err
 	}
 	if r.Form.Has("email") {
-		d := signUpData{ReturnTo: r.ReturnTo(""), Admitted: true, Owner: owner, Min: password.MinLength}
+		d := signUpData{ReturnTo: r.ReturnTo(""), Admitted: true, Owner: owner, choosing: p.choosing(r, account.Choice{})}
 		return p.signUpWith(r, d, token(r))
 	}
 	setCookie(r, admissionCookie, token(r).Reveal(), admissionLife, http.SameSiteStrictMode)
@@ -250,7 +254,7 @@ func (p *plug) sentReset(r *web.Request) error {
 // resetData is what the page of a reset link shows.
 type resetData struct {
 	Email string // for password managers
-	Min   int
+	choosing
 }
 
 func (p *plug) showReset(r *web.Request) error {
@@ -258,7 +262,7 @@ func (p *plug) showReset(r *web.Request) error {
 	if err != nil {
 		return err
 	}
-	return r.Page("account/reset", titleReset, resetData{email, password.MinLength})
+	return r.Page("account/reset", titleReset, resetData{email, p.choosing(r, account.Choice{Link: token(r)})})
 }
 
 func (p *plug) reset(r *web.Request) error {
@@ -268,7 +272,9 @@ func (p *plug) reset(r *web.Request) error {
 		if peekErr != nil {
 			return peekErr
 		}
-		return r.FormPage("account/reset", titleReset, resetData{email, password.MinLength}, err)
+		d := resetData{email, p.choosing(r, account.Choice{Link: token(r)})}
+		d.weigh(p, r, account.Choice{Link: token(r)})
+		return r.FormPage("account/reset", titleReset, d, err)
 	}
 	if err != nil {
 		return err
