@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"troth/internal/access"
@@ -104,7 +105,8 @@ type Accounts struct {
 	seen     *seen
 	guess    guesses
 	weighing *weighing
-	nobody   []byte // a sealed address to open where there is no account
+	nobody   []byte       // a sealed address to open where there is no account
+	slow     atomic.Int32 // how often in a row a hash was found too slow
 }
 
 // linksRef is the key under which links keep what people entered. Links live

@@ -102,6 +102,10 @@ func (a *Accounts) Drift(ctx context.Context) (Cost, time.Duration, password.Dri
 	return c, now, password.Compare(c.Params, c.Target, now), nil
 }
 
+// slowInARow is how often in a row a hash has to be found too slow before that
+// is put down to the machine.
+const slowInARow = 3
+
 // WatchCost proposes in the operator's log to calibrate again, when the machine
 // has become another. It never changes the cost: lower would be weaker, and
 // higher would keep people waiting, so somebody decides.
@@ -109,6 +113,15 @@ func (a *Accounts) WatchCost(ctx context.Context) error {
 	c, now, drift, err := a.Drift(ctx)
 	if err != nil {
 		return fmt.Errorf("looking at the cost of a password hash: %w", err)
+	}
+	// What else runs makes a hash slower, never faster.
+	if drift == password.Slower {
+		drift = password.Steady
+		if a.slow.Add(1) == slowInARow {
+			drift = password.Slower
+		}
+	} else {
+		a.slow.Store(0)
 	}
 	if drift != password.Steady {
 		a.log.Warn("the cost of a password hash no longer fits this machine; to calibrate it again: troth password calibrate",

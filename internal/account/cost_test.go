@@ -180,6 +180,17 @@ func TestWatchCost(t *testing.T) {
 	if err := h.WatchCost(ctx); err != nil || !strings.Contains(said.String(), "troth password calibrate") {
 		t.Errorf("on a faster machine: %v, %s", err, &said)
 	}
+	said.Reset()
+	slow := Cost{Params: password.Params{Memory: password.Comfortable, Passes: 2, Lanes: 1}, Target: time.Millisecond, Took: time.Millisecond, CalibratedAt: h.now().Add(time.Second)}
+	if err := h.storeCost(ctx, host(), slow); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4 {
+		if err := h.WatchCost(ctx); err != nil || (said.Len() > 0) != (i >= slowInARow-1) {
+			t.Errorf("on a slower machine, after %d times: %v, %s", i+1, err, &said)
+		}
+	}
+	c = slow
 	if now, err := h.Calibrated(ctx); err != nil || now.Params != c.Params {
 		t.Errorf("watching changed the cost: %s, %v", now, err)
 	}

@@ -77,7 +77,7 @@ func (p *plug) jobs() []jobs.Periodic {
 	}
 	return []jobs.Periodic{
 		{Name: "account.finish_destroying", Every: time.Hour, Run: p.accounts.FinishDestroying},
-		{Name: "account.watch_cost", Every: 12 * time.Hour, Run: p.accounts.WatchCost},
+		{Name: "account.watch_cost", Every: 4 * time.Hour, Run: p.accounts.WatchCost},
 		{Name: "account.advance", Every: 10 * time.Minute, Run: p.accounts.Advance},
 		{Name: "account.compare_pairs", Every: time.Minute, Alarm: time.Hour, Run: p.accounts.ComparePairs},
 		{Name: "account.alert_exposed", Every: time.Minute, Alarm: time.Hour, Run: p.accounts.AlertExposed},
