@@ -105,8 +105,8 @@ type Accounts struct {
 	seen     *seen
 	guess    guesses
 	weighing *weighing
-	nobody   []byte       // a sealed address to open where there is no account
-	slow     atomic.Int32 // how often in a row a hash was found too slow
+	nobody   []byte        // a sealed address to open where there is no account
+	slow     *atomic.Int32 // how often in a row a hash was found too slow
 }
 
 // linksRef is the key under which links keep what people entered. Links live
@@ -129,7 +129,7 @@ func Open(ctx context.Context, o Options) (*Accounts, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &Accounts{Options: o, now: o.Now, log: o.Logger, sessions: newCache()}
+	a := &Accounts{Options: o, now: o.Now, log: o.Logger, sessions: newCache(), slow: new(atomic.Int32)}
 	a.seen = newSeen(a.writeSeen)
 	if err := a.Keys.Create(ctx, linksRef, keySize); err != nil {
 		return nil, fmt.Errorf("making the key of links: %w", err)

@@ -30,6 +30,9 @@ var says = [MaxScore + 1]text.Text{
 	text.New("Very good: nobody is going to guess this."),
 }
 
+// Weakest is what is said of a password that attackers know.
+var Weakest = Strength{Says: says[0]}
+
 // tooShort is said while somebody is still typing.
 var tooShort = text.New("Keep going: length is what makes a password strong.")
 

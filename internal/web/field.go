@@ -146,7 +146,7 @@ func (f Field) Describedby() string {
 // nothing at first, and how strong the password is as it is typed, or the one
 // that was sent.
 type Meter struct {
-	Path   string    // where the strength is asked; see strength.js
+	Path   string    // where the strength is asked; see meter.js
 	Of     string    // the id of the field
 	Link   string    // the token of the link that led to the page, to be sent along
 	Renews bool      // the page is a step of signing in

@@ -80,7 +80,7 @@ func (p *plug) changePassword(r *web.Request) error {
 		return err
 	}
 	signed, err := p.accounts.ChangePassword(r.Context(), r.Subject, secret.Of(r.Value("current")), secret.Of(r.Value("password")))
-	d.weigh(p, r, account.Choice{})
+	d.weigh(p, r, account.Choice{}, err)
 	if err != nil {
 		return r.FormPage("account/password", titlePassword, d, err)
 	}

@@ -58,7 +58,7 @@ func (p *plug) recoverPage(r *web.Request, refusal error) error {
 	}
 	d := recoverData{v, p.delay(), p.choosing(r, account.Choice{Link: token(r)})}
 	if refusal != nil {
-		d.weigh(p, r, account.Choice{Link: token(r)})
+		d.weigh(p, r, account.Choice{Link: token(r)}, refusal)
 	}
 	return r.FormPage("account/recover", titleRecover, d, refusal)
 }

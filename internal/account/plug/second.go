@@ -189,7 +189,7 @@ func (p *plug) stepPage(r *web.Request, step account.Step, kind string, refusal 
 		q := account.Choice{Pending: pendingSignIn(r)}
 		d := renewData{pending, r.ReturnTo(""), p.choosing(r, q)}
 		if refusal != nil {
-			d.weigh(p, r, q)
+			d.weigh(p, r, q, refusal)
 		}
 		return r.FormPage("account/renew", titleRenew, d, refusal)
 	}

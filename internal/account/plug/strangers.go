@@ -69,7 +69,7 @@ func (p *plug) signUpWith(r *web.Request, d signUpData, admitted secret.String) 
 		ReturnTo: d.ReturnTo, Browser: browser, Invitation: invitation(d.ReturnTo), Admission: admitted,
 	})
 	if err != nil {
-		d.weigh(p, r, account.Choice{Email: r.Value("email"), Name: r.Value("name")})
+		d.weigh(p, r, account.Choice{Email: r.Value("email"), Name: r.Value("name")}, err)
 		return r.FormPage("account/signup", titleSignUp, d, err)
 	}
 	if signed.Session == "" {
@@ -118,7 +118,7 @@ func (p *plug) confirmPage(r *web.Request, refusal error) error {
 	}
 	d := confirmData{pending, p.choosing(r, account.Choice{Link: token(r)})}
 	if refusal != nil {
-		d.weigh(p, r, account.Choice{Link: token(r), Name: r.Value("name")})
+		d.weigh(p, r, account.Choice{Link: token(r), Name: r.Value("name")}, refusal)
 	}
 	return r.FormPage("account/confirm", titleConfirm, d, refusal)
 }
@@ -273,7 +273,7 @@ func (p *plug) reset(r *web.Request) error {
 			return peekErr
 		}
 		d := resetData{email, p.choosing(r, account.Choice{Link: token(r)})}
-		d.weigh(p, r, account.Choice{Link: token(r)})
+		d.weigh(p, r, account.Choice{Link: token(r)}, err)
 		return r.FormPage("account/reset", titleReset, d, err)
 	}
 	if err != nil {

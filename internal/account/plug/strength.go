@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"troth/internal/account"
+	"troth/internal/fault"
 	"troth/internal/password"
 	"troth/internal/secret"
 	"troth/internal/text"
@@ -72,14 +73,19 @@ func (p *plug) choosing(r *web.Request, q account.Choice) choosing {
 }
 
 // weigh puts into the page how strong the password is that was sent: for whoever
-// has no scripts. Where it cannot be told, the page says nothing of it.
-func (c *choosing) weigh(p *plug, r *web.Request, q account.Choice) {
+// has no scripts. Refusal is what the form is answered with, if it is refused:
+// it may be by somebody who is not asked about each letter. Where it cannot be
+// told, the page says nothing of it.
+func (c *choosing) weigh(p *plug, r *web.Request, q account.Choice, refusal error) {
 	if q.Password = secret.Of(r.Value("password")); q.Password.IsZero() {
 		return
 	}
 	s, err := p.accounts.Weigh(r.Context(), r.Subject, q)
 	if err != nil {
 		return
+	}
+	if f := fault.As(refusal); f != nil && f.Field == "password" && f.Code != password.Short {
+		s = password.Weakest
 	}
 	c.Meter.Score, c.Meter.Says = s.Score, s.Says
 }

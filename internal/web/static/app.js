@@ -6,7 +6,7 @@ import { forms } from "./forms.js";
 import { menus } from "./menus.js";
 import { passkeys } from "./passkeys.js";
 import { shows } from "./shows.js";
-import { strengths } from "./strength.js";
+import { strengths } from "./meter.js";
 import { times } from "./times.js";
 
 copies();

@@ -12,10 +12,14 @@ function offer(input) {
   button.type = "button";
   button.className = "button small quiet";
   button.setAttribute("aria-controls", input.id);
+  const label = input.labels[0];
+  if (label) {
+    label.id ||= `${input.id}-label`;
+    button.setAttribute("aria-describedby", label.id);
+  }
   const turn = (shown) => {
     input.type = shown ? "text" : "password";
     button.textContent = shown ? input.dataset.hide : input.dataset.show;
-    button.setAttribute("aria-label", `${button.textContent}: ${input.labels[0]?.textContent.trim() ?? ""}`);
   };
   button.addEventListener("click", () => {
     turn(input.type === "password");
