@@ -36,7 +36,7 @@ const permRecover = "account.recover"
 type plug struct {
 	accounts *account.Accounts
 	config   *account.Config
-	browsers sync.Map // in which synthetic people signed in: the tokens of their device cookies
+	browsers sync.Map                                         // in which synthetic people signed in: the tokens of their device cookies
 	wait     func(ctx context.Context, d time.Duration) error // lets time pass; tests move a clock instead
 }
 
