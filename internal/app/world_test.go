@@ -16,6 +16,7 @@ import (
 	"troth/internal/id"
 	"troth/internal/tenant"
 	"troth/internal/trust"
+	"troth/internal/web"
 )
 
 // TestWorld lets people and attackers loose on an installation, while time
@@ -81,6 +82,7 @@ type browser struct {
 	ended      bool
 	met        bool // its person signed in here before
 	seen, from time.Time
+	proven     time.Time // when its person last proved to be who it is
 	tenant     id.Tenant // the session's; without a role there, it works in the own space
 }
 
@@ -195,11 +197,30 @@ func (w *world) post(b *browser, path string, fields ...string) *trust.Page {
 			b.tenant = at
 		}
 	}
+	w.proves(b)
 	p, err := b.Post(w.t.Context(), path, fields...)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return p
+}
+
+// recent reports whether what is sensitive asks nothing.
+func (w *world) recent(b *browser) bool {
+	return b.proven.IsZero() || w.now().Sub(b.proven) < web.RecentFor-time.Minute
+}
+
+// proves proves again who somebody is, where what is sensitive would ask.
+func (w *world) proves(b *browser) {
+	w.t.Helper()
+	if b.of == nil || !w.alive(b) || w.recent(b) {
+		return
+	}
+	p, err := b.Post(w.t.Context(), "/-/again", "password", b.of.password)
+	w.want(p, err, http.StatusSeeOther)
+	w.happened("account.proven_again")
+	w.secrets[b.Cookie("__Host-troth")] = "the token of a session"
+	b.proven = w.now()
 }
 
 // answers asserts the status that the model predicts.
@@ -256,7 +277,7 @@ func (w *world) enter(b *browser) {
 // remember notes that a browser has a new session.
 func (w *world) remember(b *browser) {
 	w.secrets[b.Cookie("__Host-troth")] = "the token of a session"
-	b.seen, b.from, b.ended = w.now(), w.now(), false
+	b.seen, b.from, b.proven, b.ended = w.now(), w.now(), w.now(), false
 	if !slices.Contains(w.browsers, b) {
 		w.browsers = append(w.browsers, b)
 	}
@@ -295,6 +316,9 @@ func (w *world) holds(*rapid.T) {
 	for i, b := range w.browsers {
 		alive := w.alive(b)
 		in, role := w.worksAs(b)
+		if in == b.tenant {
+			w.proves(b)
+		}
 		expect := func(may bool) []int {
 			switch {
 			case !alive:
@@ -307,6 +331,9 @@ func (w *world) holds(*rapid.T) {
 		for path, may := range map[string]bool{
 			"/-/account/": true, "/-/org/people": role.Covers(access.Member), "/-/org/invite": role.Covers(access.Admin), "/write/note": role.Covers(access.Member),
 		} {
+			if path == "/-/org/invite" && alive && !w.recent(b) {
+				continue // it asks first, and a form of the lost tenant would be sent by that
+			}
 			w.up.take()
 			p, err := b.Get(ctx, path)
 			if err != nil {
