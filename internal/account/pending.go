@@ -133,10 +133,12 @@ func (a *Accounts) needsTx(ctx context.Context, tx *store.Tx, r row, o ongoing) 
 	if n.renew == RenewNot && r.passwordShort && !counts {
 		n.renew = RenewShort
 	}
-	proven := strings.Fields(o.amr)
-	factor := len(offers) == 0 || has(proven, amrMulti) || has(proven, amrRemembered) || !counts && has(proven, amrEmail)
+	enough, err := a.enough(tx, r, strings.Fields(o.amr), offers, counts)
+	if err != nil {
+		return needs{}, err
+	}
 	switch {
-	case !factor:
+	case !enough:
 		n.step = StepFactor
 	case n.renew != RenewNot:
 		n.step = StepPassword
@@ -144,6 +146,17 @@ func (a *Accounts) needsTx(ctx context.Context, tx *store.Tx, r row, o ongoing) 
 		n.step = StepReactivate
 	}
 	return n, nil
+}
+
+// enough reports whether what was proven will do as a second factor.
+func (a *Accounts) enough(tx *store.Tx, r row, proven []string, offers []Offer, counts bool) (bool, error) {
+	switch {
+	case len(offers) == 0, has(proven, amrMulti), !counts && has(proven, amrEmail):
+		return true, nil
+	case has(proven, amrRemembered):
+		return a.mayRemember(tx, r)
+	}
+	return false, nil
 }
 
 func has(list []string, v string) bool {
