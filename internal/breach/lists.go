@@ -121,6 +121,14 @@ func (l *Lists) Known(ctx context.Context, p secret.String) (password.Finding, e
 	return password.Unheard, nil
 }
 
+// Listed reports whether a normalised password stands in a list that was
+// imported, and asks nothing else: no database and no network. The errors are
+// those of [Lists.Known].
+func (l *Lists) Listed(p secret.String) (bool, error) {
+	l.look()
+	return l.imported(p.Reveal())
+}
+
 // imported asks the imported lists.
 func (l *Lists) imported(text string) (bool, error) {
 	l.mu.RLock()
