@@ -11,6 +11,7 @@ import (
 	"troth/internal/access"
 	"troth/internal/fault"
 	"troth/internal/id"
+	"troth/internal/mail"
 	"troth/internal/secret"
 	"troth/internal/store"
 	"troth/internal/text"
@@ -113,12 +114,42 @@ func (f *Factors) recoveryTx(ctx context.Context, tx *store.Tx, q Question, code
 		}
 		spent = spent || ok
 	}
-	if spent {
-		if _, err := f.Log.AppendTx(tx, f.event(evSpent, q.By, q.Home, q.Account, KindRecovery)); err != nil {
-			return false, err
-		}
+	if !spent {
+		return false, nil
 	}
-	return spent, nil
+	if _, err := f.Log.AppendTx(tx, f.event(evSpent, q.By, q.Home, q.Account, KindRecovery)); err != nil {
+		return false, err
+	}
+	return true, f.spentTx(ctx, tx, q.Account)
+}
+
+// spentTx tells the holder that a recovery code was used, and how many are
+// left: a code is used rarely, and a list that was found is used by others.
+func (f *Factors) spentTx(ctx context.Context, tx *store.Tx, account id.Account) error {
+	h, err := f.Holders.HolderTx(ctx, tx, account)
+	if err != nil {
+		return err
+	}
+	left, _, err := codesLeftTx(tx, account)
+	if err != nil {
+		return err
+	}
+	say := f.Printer.Say
+	few := text.New("%d of your recovery codes are left.", left)
+	if left <= FewLeft {
+		few = text.New("Only %d of your recovery codes are left. Make new ones soon:", left)
+	}
+	return f.Post.SendTx(tx, mail.Message{
+		Kind: "factor.recovery_used", To: h.Email, Account: account, Tenant: h.Home,
+		Subject: say(text.New("A recovery code was used")),
+		Body: strings.Join([]string{
+			say(text.New("One of your recovery codes was used to prove that it is you, at %s.", f.Origin)),
+			say(few),
+			f.Origin + "/-/account/factors",
+			say(text.New("If it was not you, somebody else has your codes and your password: set a new password, and make new codes.")),
+			f.Origin + "/-/reset",
+		}, "\n\n") + "\n",
+	})
 }
 
 // equalAny compares with every digest, whatever it finds.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -45,7 +46,7 @@ type service struct {
 func serve(t *testing.T) *service {
 	t.Helper()
 	s := &service{}
-	s.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.hits++
 		s.path, s.header = r.Method+" "+r.URL.RequestURI(), r.Header.Clone()
 		s.user, s.pass, _ = r.BasicAuth()
@@ -60,6 +61,8 @@ func serve(t *testing.T) *service {
 		w.WriteHeader(s.status)
 		io.WriteString(w, s.answer)
 	}))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // connections that end early are what some tests are about
+	s.StartTLS()
 	t.Cleanup(s.Close)
 	return s
 }
