@@ -215,3 +215,60 @@ func (h *house) ask(path string, fields func(string) []string, name string, roun
 	}
 	return in, out
 }
+
+// TestLockOutTellsNothing guesses at one address that has an account and at one
+// that has none, from many networks, far into the pauses: each pair of answers is
+// the same, and in the pause so is the time that they take, whether the password
+// would have been right or not.
+func TestLockOutTellsNothing(t *testing.T) {
+	h := plan(t, func(s *Settings) { s.account.Guessing.NetworkBurst, s.account.Guessing.CrowdBurst = 100_000, 1_000_000 })
+	h.o.hashing = light{}
+	h.serve()
+	known := h.populate(1)[0]
+	unknown := addressOf("p0000-nobod-0")
+	visitors := h.crowd()
+	guess := func(email, password string) (*trust.Page, float64) {
+		t.Helper()
+		began := time.Now()
+		p, err := visitors[rand.IntN(len(visitors))].Post(t.Context(), "/-/signin", "email", email, "password", password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p, time.Since(began).Seconds() * 1000
+	}
+	for i := range 20 {
+		in, _ := guess(known, "otter over basalt Zk3")
+		out, _ := guess(unknown, "otter over basalt Zk3")
+		if gist(in, known) != gist(out, unknown) {
+			t.Fatalf("after %d wrong guesses the answers differ:\n%s\n---\n%s", i, gist(in, known), gist(out, unknown))
+		}
+	}
+	for round := range 2 {
+		times := map[string][]float64{}
+		for range tries {
+			all := []struct{ what, email, password string }{
+				{"wrong", known, "otter over basalt Zk3"}, {"right", known, passwordOf("somebody")}, {"unknown", unknown, "otter over basalt Zk3"},
+			}
+			rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+			said := ""
+			for _, each := range all {
+				p, took := guess(each.email, each.password)
+				if p.Status != http.StatusUnauthorized {
+					t.Fatalf("%s is answered %d", each.what, p.Status)
+				}
+				if g := gist(p, each.email); said != "" && g != said {
+					t.Fatalf("the answers differ:\n%s\n---\n%s", g, said)
+				} else {
+					said = g
+				}
+				times[each.what] = append(times[each.what], took)
+			}
+		}
+		p := min(differ(times["wrong"], times["unknown"]), differ(times["right"], times["unknown"]))
+		t.Logf("round %d: median %.3f ms wrong, %.3f ms right, %.3f ms unknown; p = %.2g", round+1, median(times["wrong"]), median(times["right"]), median(times["unknown"]), p)
+		if p >= differs {
+			return
+		}
+	}
+	t.Error("the time of a sign-in during a pause tells who has an account, or that the password is right")
+}
