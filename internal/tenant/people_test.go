@@ -321,6 +321,36 @@ func TestLastOwnerStays(t *testing.T) {
 	})
 }
 
+// Whom an owner shares organisations with: for whether one can rest.
+func TestCoOwners(t *testing.T) {
+	eachEngine(t, func(t *testing.T, w *world) {
+		_, alone := w.organisation("Alone", access.Admin, access.Member)
+		_, shared := w.organisation("Shared", access.Owner, access.Admin)
+		ask := func(who id.Account) (all [][]id.Account) {
+			t.Helper()
+			err := w.db.Read(ctx, func(tx *store.Tx) (err error) {
+				all, err = w.CoOwnersTx(tx, who)
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return all
+		}
+		if all := ask(alone[0]); len(all) != 1 || len(all[0]) != 0 {
+			t.Errorf("who owns one alone shares with %v", all)
+		}
+		if all := ask(shared[0]); len(all) != 1 || len(all[0]) != 1 || all[0][0] != shared[1] {
+			t.Errorf("who owns one with another shares with %v", all)
+		}
+		for _, other := range []id.Account{alone[1], shared[2]} {
+			if all := ask(other); len(all) != 0 {
+				t.Errorf("who owns nothing but the own space shares %v", all)
+			}
+		}
+	})
+}
+
 // Two owners step down at the same moment, each seeing the other: one does.
 func TestTwoOwnersStepDownAtOnce(t *testing.T) {
 	eachEngine(t, func(t *testing.T, w *world) {
