@@ -20,12 +20,11 @@ import (
 // life is what one person does, one act after the other.
 type life struct {
 	*house
-	ada    access.Subject
-	app    id.Factor
-	phone  id.Factor
-	key    secret.String
-	codes  []secret.String
-	struck bool
+	ada   access.Subject
+	app   id.Factor
+	phone id.Factor
+	key   secret.String
+	codes []secret.String
 }
 
 var errWrong = errors.New("the answer was wrong")
