@@ -10,18 +10,50 @@ func (p *plug) claims() []trust.Claim {
 	return []trust.Claim{
 		{
 			ID:       "A1",
-			Sentence: "Your password is never stored: what is kept is a slow hash (Argon2id) with a salt of its own, at a cost that was calibrated to this machine, and a hash made at a lower cost is replaced when you next sign in.",
+			Sentence: "Your password is never stored: what is kept is a slow hash (Argon2id, or PBKDF2 where the operator chose that) with a salt of its own, at a cost that was calibrated to this machine, and a hash made at a lower cost is replaced when you next sign in.",
 			Scope:    "every account of this installation",
 			Criteria: []string{"CC6.1", "A.5.17", "A.8.5", "PR.AA-01", "PR.AA-03", "IA-5", "IA-5(1)"},
 			NotProven: "The check reads the stored rows through the program that wrote them, so it shows what this program keeps, not what somebody with control of the host could record while a password is typed. " +
 				"It looks into the rows of accounts, their sessions and links; that no log line holds a password is the matter of claim D4. " +
-				"That the cost is high enough against the hardware of a real attacker is a judgement. The replacement of older hashes is tested with the program, not here.",
+				"That the cost is high enough against the hardware of a real attacker is a judgement. The replacement of older hashes is tested with the program, not here; so is that hashes brought along from another system are replaced, of which the check says how many still wait for their holders.",
 			Fresh: 3 * time.Hour,
 			Checks: []trust.Check{{
-				Name: "account.stored_password", Version: 1, Period: time.Hour, Timeout: 45 * time.Second,
-				Method: "Two synthetic people set the same fresh password through the front door. Their stored rows must hold Argon2id hashes of it at the calibrated cost or above, with different salts and different results, " +
-					"and the password nowhere. Computing such a hash must take about as long as was aimed at. Of the newest 10,000 accounts none may have a cheaper hash than the floor of 19 MiB and two passes. A wrong password must not open the door.",
+				Name: "account.stored_password", Version: 2, Period: time.Hour, Timeout: 45 * time.Second,
+				Method: "Two synthetic people set the same fresh password through the front door. Their stored rows must hold hashes of it under the configured scheme at the calibrated cost or above, with different salts and different results, " +
+					"and the password nowhere; where there is a pepper, a hash must be of no use without it. Computing such a hash must take about as long as was aimed at. " +
+					"Of the newest 10,000 accounts none may have a hash of this program that is cheaper than the floor: 19 MiB and two passes, or 600,000 rounds. A wrong password must not open the door.",
 				Run: p.checkStoredPassword,
+			}},
+		},
+		{
+			ID:       "A2",
+			Sentence: "As you choose a password, you are told how strong it is, in words of encouragement. Any characters will do: no capital, digit or mark is demanded of you, and no other site learns what you type.",
+			Scope:    "every page of this installation on which a password is chosen",
+			Criteria: []string{"IA-5(1)"},
+			NotProven: "The score is an estimate (zxcvbn, of the first 64 characters): it knows the words, names and patterns that people commonly use, most of them English. " +
+				"That it agrees with the reference implementation is tested with the program, on 2,600 passwords. What you type is sent to this installation while you type it, and is kept in no log (claim D4).",
+			Fresh: 3 * time.Hour,
+			Checks: []trust.Check{{
+				Name: "account.strength_meter", Version: 1, Period: time.Hour, Timeout: 30 * time.Second,
+				Method: "A stranger asks the meter about passwords. A common word must score low, also with a capital, a digit and a mark in it; 24 random small letters must score highest and be taken. " +
+					"A name must score lower for whoever is called so. Each answer must be a sentence that does not repeat the password.",
+				Run: p.checkMeter,
+			}},
+		},
+		{
+			ID: "A3",
+			Sentence: "A password has 15 to 1,024 characters (or 8, where every sign-in also needs a second factor), whatever they are: spaces, accents and emoji count, and it is the same from every keyboard. You may paste it, and you are never made to change it on a schedule. " +
+				"One that is refused is refused with the reason: too short, commonly chosen, or made of your own name, your address, or the name of this service.",
+			Scope:    "every account of this installation",
+			Criteria: []string{"CC6.1", "A.5.17", "A.8.5", "PR.AA-01", "PR.AA-03", "IA-5", "IA-5(1)"},
+			NotProven: "That nobody is ever asked for another password by the calendar cannot be shown by trying; there is no such rule in the program. That a password is asked to be replaced when it is found in a breach is the matter of claim A6. " +
+				"The shorter length is tested with the program, not here. What counts as common depends on the lists that this installation has; the check tries passwords that are common everywhere.",
+			Fresh: 3 * time.Hour,
+			Checks: []trust.Check{{
+				Name: "account.password_rules", Version: 1, Period: time.Hour, Timeout: 45 * time.Second,
+				Method: "A synthetic person tries to set passwords of 14 and of 1,040 characters, common ones, and the own address: each must be refused for its reason, and the meter must have said the same. " +
+					"One of 1,024 characters with spaces, accents and emoji must be taken, and must open with its accents composed otherwise. The form must name its fields for password managers and have nothing against pasting.",
+				Run: p.checkRules,
 			}},
 		},
 		{

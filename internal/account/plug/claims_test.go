@@ -29,6 +29,8 @@ const (
 	checkSessions = "account.sessions"
 	checkExpiry   = "account.session_expiry"
 	checkGuessing = "account.guessing"
+	checkMeter    = "account.strength_meter"
+	checkRules    = "account.password_rules"
 )
 
 // The checks pass, again and again, in every mode of sign-up, and tell nothing
@@ -38,7 +40,7 @@ func TestChecksPass(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			d := open(t, func(d *door) { d.config.Mode = mode })
 			b := d.bench()
-			for _, check := range []string{checkPassword, checkSessions, checkExpiry, checkGuessing, checkPassword, checkSessions, checkExpiry, checkGuessing} {
+			for _, check := range []string{checkPassword, checkSessions, checkExpiry, checkGuessing, checkMeter, checkRules, checkPassword, checkSessions, checkExpiry, checkGuessing, checkMeter, checkRules} {
 				r, err := d.run(b, check)
 				if err != nil {
 					t.Fatalf("%s could not be exercised: %v", check, err)
