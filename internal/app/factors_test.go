@@ -1,6 +1,8 @@
 package app
 
 import (
+	"encoding/base32"
+	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"regexp"
@@ -123,6 +125,15 @@ func TestAppFromEndToEnd(t *testing.T) {
 		t.Error("another session outlived the factor")
 	}
 	ada.signIn() // the password alone again
+	plain := strings.ReplaceAll(key.Reveal(), " ", "")
+	raw, err := base32.StdEncoding.DecodeString(plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.keepsQuiet(map[string]string{
+		plain: "the key of an app", key.Reveal(): "the key of an app", string(raw): "the key of an app", hex.EncodeToString(raw): "the key of an app",
+		codes[0][1]: "a recovery code", strings.ReplaceAll(codes[0][1], "-", ""): "a recovery code", codes[3][1]: "a used recovery code",
+	})
 }
 
 // Text messages are for the people of a tenant on a plan that has them, and the
@@ -157,6 +168,7 @@ func TestTextsFromEndToEnd(t *testing.T) {
 	if by := ada.answers(v, "sms", code, http.StatusSeeOther); !by.Factor || !slices.Contains(by.AMR, "sms") {
 		t.Errorf("the session is %+v", by)
 	}
+	h.keepsQuiet(map[string]string{"4930901820": "a telephone number", "#" + code: "a code that was sent", code + " is": "a code that was sent"})
 }
 
 // texted does the work of the queue, and returns the code of the newest text,
