@@ -163,7 +163,11 @@ func (a *Accounts) Reset(ctx context.Context, by access.Subject, token, chosen s
 	if err != nil {
 		return err
 	}
-	next, err := a.chooseFor(ctx, chosen, v)
+	choose := a.chooseFor
+	if l.kind == linkRescue {
+		choose = a.chooseAlone
+	}
+	next, err := choose(ctx, chosen, v)
 	if err != nil {
 		return err
 	}

@@ -48,17 +48,22 @@ func startAnewTx(tx *store.Tx, account id.Account) error {
 	return forgetDevicesTx(tx, account)
 }
 
-// passwordChangedTx is what every new password brings: all sessions end, and a
-// change of address that waits; wrong guesses at the one before are forgotten. Whoever began it may be the reason for the
-// new password.
+// passwordChangedTx is what every new password brings: all sessions end, wrong
+// guesses at the one before are forgotten, and so is a change of address that
+// waits: whoever began it may be the reason for the new password.
 func (a *Accounts) passwordChangedTx(ctx context.Context, tx *store.Tx, v Account) (sessions int64, err error) {
+	return a.newPasswordTx(ctx, tx, v, a.changedLetter)
+}
+
+// newPasswordTx is passwordChangedTx with another letter.
+func (a *Accounts) newPasswordTx(ctx context.Context, tx *store.Tx, v Account, letter func(to string, about person) mail.Message) (sessions int64, err error) {
 	if _, err := a.forgetGuessesTx(tx, v.ID); err != nil {
 		return 0, err
 	}
 	if err := endAddressTx(tx, v.ID); err != nil {
 		return 0, err
 	}
-	return a.changedTx(ctx, tx, v, change{letter: a.changedLetter, ends: true})
+	return a.changedTx(ctx, tx, v, change{letter: letter, ends: true})
 }
 
 var errShortNeedsFactor = fault.New(fault.Conflict, "account.short_needs_factor",

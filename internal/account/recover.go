@@ -383,11 +383,8 @@ func (a *Accounts) finishTx(ctx context.Context, tx *store.Tx, by access.Subject
 	if err := endRecoveriesTx(tx, r.account); err != nil {
 		return err
 	}
-	if err := endAddressTx(tx, r.account); err != nil {
-		return err
-	}
 	v := Account{ID: r.account, Home: r.home, Email: email}
-	ended, err := a.changedTx(ctx, tx, v, change{letter: a.recoveredLetter, ends: true})
+	ended, err := a.newPasswordTx(ctx, tx, v, a.recoveredLetter)
 	if err != nil {
 		return err
 	}

@@ -79,7 +79,7 @@ func (a *Accounts) rescuedTx(ctx context.Context, tx *store.Tx, by access.Subjec
 	if err := endWaitingTx(tx, r.account); err != nil {
 		return err
 	}
-	ended, err := a.changedTx(ctx, tx, v, change{letter: a.recoveredLetter, ends: true})
+	ended, err := a.newPasswordTx(ctx, tx, v, a.recoveredLetter)
 	if err != nil {
 		return err
 	}

@@ -279,6 +279,27 @@ func TestRecoveryMailsAreBounded(t *testing.T) {
 	}
 }
 
+// A recovery unlocks: what others guessed is forgotten with the password at which
+// they did.
+func TestRecoveryUnlocks(t *testing.T) {
+	h, by, _, _ := lost(t, storeOne(t))
+	h.begins(ada)
+	h.advance(73 * time.Hour)
+	_, token := h.newest(ada, "account.recovery_ready")
+	for range h.Config.Guessing.Free + 2 {
+		h.cannot(ada, newWord)
+	}
+	if h.rows("account_guess") == 0 {
+		t.Fatal("nothing was counted")
+	}
+	if err := h.FinishRecovery(ctx, stranger(), token, secret.Of(newWord)); err != nil {
+		t.Fatal(err)
+	}
+	if now, _ := h.signIn(ada, newWord); now.Account != by.Account {
+		t.Error("the holder cannot sign in")
+	}
+}
+
 // staff is a member of staff as one that is signed in.
 func (h *house) staff(email string) access.Subject {
 	h.t.Helper()
@@ -471,6 +492,11 @@ func TestRescue(t *testing.T) {
 			}
 			if h.signedIn(s.Token) {
 				t.Error("a session goes on")
+			}
+			if rescue { // a short password stands only beside a factor, and that is about to go
+				if err := h.Reset(ctx, stranger(), tokenOf(t, link), secret.Of("ninechars")); fault.KindOf(err) != fault.Invalid {
+					t.Errorf("a short password alone: %v", err)
+				}
 			}
 			if err := h.Reset(ctx, stranger(), tokenOf(t, link), secret.Of(password)); err != nil {
 				t.Fatal(err)
