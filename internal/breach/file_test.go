@@ -217,6 +217,10 @@ func TestAFileThatIsShortenedWhileOpen(t *testing.T) {
 	}
 }
 
+// small is a shard of which an import that is broken off after some progress has
+// built one.
+const small = 4 * tell
+
 // interrupted imports until n hashes were read, and is then broken off.
 func interrupted(t *testing.T, h *house, file string, after int64) {
 	t.Helper()
@@ -234,19 +238,20 @@ func interrupted(t *testing.T, h *house, file string, after int64) {
 
 func TestAnImportGoesOnWhereItStopped(t *testing.T) {
 	h := sqlite(t)
-	const n = shardEntries*2 + shardEntries/2
+	h.full = small
+	const n = small*2 + small/2
 	h.takes(h.file("old", lines(SHA1, "of the old list")...))
 	big := filepath.Join(t.TempDir(), "big.txt")
 	f, err := os.Create(big)
 	must(t, err)
 	must(t, errors.Join(synthetic(f, n), f.Close()))
-	interrupted(t, h, big, 52*(shardEntries+shardEntries/2))
+	interrupted(t, h, big, 44*(small+small/2))
 	h.clock.add(lookEvery)
 	if h.known("of the old list") != password.Breached {
 		t.Error("the old list is not in use any more")
 	}
 	got := h.takes(big)
-	if got.Entries != n || got.Resumed != shardEntries || got.Shards != 3 {
+	if got.Entries != n || got.Resumed != small || got.Shards != 3 {
 		t.Errorf("%+v", got)
 	}
 	l, err := openList(h.path(SHA1))
@@ -268,12 +273,13 @@ func TestAnImportGoesOnWhereItStopped(t *testing.T) {
 // damaged meanwhile.
 func TestAnImportOfSomethingElseBeginsAnew(t *testing.T) {
 	h := sqlite(t)
-	const n = shardEntries + shardEntries/2
+	h.full = small
+	const n = small + small/2
 	big := filepath.Join(t.TempDir(), "big.txt")
 	f, err := os.Create(big)
 	must(t, err)
 	must(t, errors.Join(synthetic(f, n), f.Close()))
-	interrupted(t, h, big, 52*(shardEntries+shardEntries/4))
+	interrupted(t, h, big, 44*(small+small/4))
 	part := h.path(SHA1) + ".part"
 	b, err := os.ReadFile(part)
 	must(t, err)
@@ -282,7 +288,7 @@ func TestAnImportOfSomethingElseBeginsAnew(t *testing.T) {
 	if got := h.takes(big); got.Resumed != 0 || got.Entries != n {
 		t.Errorf("a damaged part file is believed: %+v", got)
 	}
-	interrupted(t, h, big, 52*(shardEntries+shardEntries/4))
+	interrupted(t, h, big, 44*(small+small/4))
 	if got := h.takes(h.file("other", lines(SHA1, words(5)...)...)); got.Resumed != 0 || got.Entries != 5 {
 		t.Errorf("another file goes on where the first one stopped: %+v", got)
 	}

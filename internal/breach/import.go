@@ -65,7 +65,7 @@ func (l *Lists) Import(ctx context.Context, by access.Subject, i Import) (Import
 		run.found.Replaced = old.m.Entries
 		_ = old.close() // was only read
 	}
-	if err := errors.Join(run.build(ctx, path, l.now()), run.close()); err != nil {
+	if err := errors.Join(run.build(ctx, path, l.full, l.now()), run.close()); err != nil {
 		return Imported{}, err
 	}
 	run.found.File = path
@@ -326,13 +326,13 @@ func (run *importing) tell(ctx context.Context) error {
 }
 
 // build makes the list of what is read and puts it in its place.
-func (run *importing) build(ctx context.Context, path string, now time.Time) error {
+func (run *importing) build(ctx context.Context, path string, full int, now time.Time) error {
 	part := path + ".part"
 	b, last, err := resume(part, origin{version, run.kind, run.inputs.digest})
 	if err != nil {
 		return err
 	}
-	b.m.NewestAt = run.inputs.newest.UTC()
+	b.full, b.m.NewestAt = full, run.inputs.newest.UTC()
 	run.found.Resumed = b.m.Entries
 	err = run.read(ctx, func(k key) error {
 		if run.found.Resumed > 0 && k.hi <= last {

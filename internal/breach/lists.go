@@ -55,6 +55,7 @@ type Lists struct {
 	now    func() time.Time
 	log    *slog.Logger
 	ranges *ranges // nil: nobody is asked
+	full   int     // entries of a shard of a list that is imported; tests make small ones
 
 	mu     sync.RWMutex // held for reading while a list is asked
 	open   map[Kind]*list
@@ -67,7 +68,7 @@ type Lists struct {
 // New makes the lists. What lies in the directory is looked at when it is first
 // needed.
 func New(o Options) *Lists {
-	l := &Lists{Options: o, dir: o.Config.Dir, now: o.Now, log: o.Logger, open: map[Kind]*list{}, wrong: map[Kind]error{}, last: map[Kind]os.FileInfo{}}
+	l := &Lists{Options: o, dir: o.Config.Dir, full: shardEntries, now: o.Now, log: o.Logger, open: map[Kind]*list{}, wrong: map[Kind]error{}, last: map[Kind]os.FileInfo{}}
 	if l.dir == "" {
 		l.dir = o.Dir
 	}
