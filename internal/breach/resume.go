@@ -117,7 +117,7 @@ func resume(path string, from origin) (b *builder, last uint64, err error) {
 			err = errors.Join(err, part.Close())
 		}
 	}()
-	if !lockFile(part) {
+	if !lockFile(part) || !stillAt(part, path) {
 		return nil, 0, fault.New(fault.Conflict, "breach.busy", "Another import of this kind is going on. Wait until it has ended.")
 	}
 	m := manifest{Version: version, Kind: from.Kind}
@@ -142,6 +142,17 @@ func resume(path string, from origin) (b *builder, last uint64, err error) {
 	}
 	b, err = newBuilder(part, m, at, j)
 	return b, last, err
+}
+
+// stillAt reports whether an open file is the one at a path: the import that had
+// it may have made it the list before it let go of it.
+func stillAt(f *os.File, path string) bool {
+	open, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(path)
+	return err == nil && os.SameFile(open, there)
 }
 
 // newJournal writes a journal anew, with the entries that were kept.
