@@ -24,8 +24,11 @@ type benchmark struct {
 // benchmarks in the order in which they run and are printed.
 var benchmarks = []benchmark{
 	{"session", session}, {"seal", seal}, {"proxy", proxy}, {"signin", signIn}, {"audited", audited},
-	{"sequence", sequence}, {"leaves", leaves}, {"start", start}, {"roll", roll}, {"breach", breached},
+	{"sequence", sequence}, {"leaves", leaves}, {"start", start}, {"roll", roll}, {"breach", breached}, {"flood", flood},
 }
+
+// aids are what this program is when it helps itself to measure.
+var aids = map[string]func(args []string) error{"peer": servePeer, "person": personAid, "flood": floodAid}
 
 // lab is where a run takes place.
 type lab struct {
@@ -45,8 +48,10 @@ func (l *lab) say(format string, args ...any) {
 }
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == "peer" {
-		exit(servePeer(os.Args[2:]))
+	if len(os.Args) > 1 {
+		if aid := aids[os.Args[1]]; aid != nil {
+			exit(aid(os.Args[2:]))
+		}
 	}
 	l := &lab{}
 	only := flag.String("only", "", "run the benchmarks of these `names` only, separated by commas")
