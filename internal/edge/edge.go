@@ -176,12 +176,13 @@ type Edge struct {
 	active counter
 	watch  watch
 	odd    odd
+	room   *room
 }
 
 // New compiles the routes and connects the parts. It reports everything that
 // is wrong with the options in sentences, and opens no socket.
 func New(o Options) (*Edge, error) {
-	e := &Edge{o: o, limits: o.Limits.withDefaults()}
+	e := &Edge{o: o, limits: o.Limits.withDefaults(), room: newRoom()}
 	e.base, e.cancel = context.WithCancel(context.Background())
 	var wrong []error
 	check := func(err error) {

@@ -179,6 +179,10 @@ var errStranger = fault.New(fault.Unauthenticated, "edge.sign_in", "Sign in firs
 func (e *Edge) ownPage(v *visit, r *http.Request, path string) {
 	_, pattern := e.own.Handler(r)
 	route, ok := e.routes[pattern]
+	if route.Cost != "" && e.room.full() {
+		e.crowded(v, r, route)
+		return
+	}
 	switch {
 	case !ok:
 		path = e.recordable(path, own)
@@ -236,6 +240,7 @@ func (e *Edge) compile() error {
 		}
 		return q
 	}
+	deps.Room = e.room
 	var err error
 	if e.own, err = web.Mux(e.o.Routes, deps); err != nil {
 		return err

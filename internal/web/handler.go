@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -21,11 +22,23 @@ type Deps struct {
 	// before the answer is sent; when it fails, the answer is 503, because a
 	// refusal that leaves no trace is not given.
 	Refused   func(r *Request, denied *fault.Error) error
+	Room      Room                           // where routes with a Cost are worked on; nil: anywhere
 	ClientIP  func(*http.Request) netip.Addr // nil: the address of the connection
 	RequestID func(*http.Request) id.Request // nil: a new one
 	Now       func() time.Time
 	Log       *slog.Logger
 }
+
+// Room bounds how many requests of routes with a Cost are worked on at once.
+type Room interface {
+	// Enter waits for a place, no longer than is worth it, and reports whether
+	// there is one.
+	Enter(ctx context.Context) bool
+	// Leave gives the place back.
+	Leave()
+}
+
+var errCrowded = fault.New(fault.Unavailable, "web.crowded", "Too many people are signing in at this moment. Try again in a few seconds.").In(5 * time.Second)
 
 var errUnavailable = fault.New(fault.Unavailable, "web.unavailable",
 	"Troth cannot reach something that it needs to answer safely, so it refuses. Try again in a moment.")
@@ -121,6 +134,12 @@ func (r *Request) serve() error {
 	}
 	if err := r.read(); err != nil {
 		return err
+	}
+	if room := r.deps.Room; room != nil && r.route.Cost != "" {
+		if !room.Enter(r.Context()) {
+			return errCrowded
+		}
+		defer room.Leave()
 	}
 	return r.route.Handle(r)
 }
