@@ -65,8 +65,8 @@ type storm struct {
 
 func (l *lab) floodLines(s, calm storm, before float64) {
 	n := floodConnections * floodStreams
-	l.table.add(line{what: fmt.Sprintf("memory at the peak of %d wrong sign-ins at once", n), asked: "≤ 512 MB", measured: megabytes(s.peak),
-		beside: "before: " + megabytes(before), holds: s.peak <= 512e6})
+	l.table.add(line{what: fmt.Sprintf("memory at the peak of %d wrong sign-ins at once", n), asked: "≤ 512 MB", measured: megabytes(int64(s.peak)),
+		beside: "before: " + megabytes(int64(before)), holds: s.peak <= 512e6})
 	p99 := percentile(s.person, 0.99)
 	l.table.add(line{what: "a page of somebody who is signed in meanwhile, 99 % within", asked: "≤ 100 ms", measured: short(p99),
 		beside: "without a flood: " + short(percentile(calm.person, 0.99)), holds: p99 <= 100*time.Millisecond})
@@ -78,8 +78,6 @@ func (l *lab) floodLines(s, calm storm, before float64) {
 	}
 	l.table.note("the answers to them, and how long all took", strings.Join(all, ", ")+", in "+short(s.took), fmt.Sprintf("%d pages of the person, %s at most", len(s.person), short(percentile(s.person, 1))))
 }
-
-func megabytes(bytes float64) string { return fmt.Sprintf("%.1f MB", bytes/1e6) }
 
 // during watches the program, and a person in it, while a flood with so many
 // streams a connection comes; without any, for three seconds.
