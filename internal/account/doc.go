@@ -32,7 +32,14 @@
 // ends a session is obeyed by the next request on this node, and within a second
 // on every other: a session is answered from memory only while the change feed
 // is fresh, and from the database otherwise. When that cannot be read, nobody is
-// signed in and the request is refused.
+// signed in and the request is refused. Sessions end too when their holder gets
+// more power in an organisation (raised.go), so that none grows in the hands of
+// somebody else; a connection that stays open is no use of its session.
+//
+// Its holder sees where each session began and was used last (sessions.go), and
+// the browsers that are known (devices.go). A sign-in in another browser, or from
+// further away than anybody travels, is told by mail in its own transaction, with
+// a link that ends it, so often in an hour and no more (notice.go).
 //
 // The password is the first step of signing in. What else is needed follows from
 // the account, its second factors and what its organisations ask for, as they

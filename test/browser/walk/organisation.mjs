@@ -85,6 +85,7 @@ export async function obey(owner, v) {
   });
 
   await role(owner, v, "Member");
+  await raised(v);
   await note(v, "Written at once", "A member may write.");
   await look(v, "notes-member", { screen: ["", "-dark", "-narrow"] });
 
@@ -107,6 +108,17 @@ async function role(owner, v, to) {
   await owner.page.getByLabel(`Role of ${v.name}`, { exact: true }).selectOption({ label: to });
   await owner.press(`Save the role of ${v.name}`);
   await owner.says("The role was changed.");
+}
+
+// raised is signed out by having got more power, and comes back with it.
+async function raised(v) {
+  await v.go("/-/account/");
+  await v.is("/-/signin?return_to=%2F-%2Faccount%2F", "Sign in");
+  await signInForm(v);
+  await v.is("/-/account/", "Your account");
+  await v.says("You were given more power in an organisation.");
+  await v.go("/-/switch");
+  await v.press(`Work there: ${organisation}`);
 }
 
 // change goes back and forth between a personal space and an organisation, by
