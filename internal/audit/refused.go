@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/netip"
 	"strconv"
 	"sync"
 	"time"
@@ -88,6 +89,19 @@ func (r *refusals) spend(kind, from string, now time.Time) bool {
 	return s.seen <= floodEach
 }
 
+// synthetic is where the installation's own checks come from, and nobody else can
+// (RFC 5737). There each address stands for itself: what one check has refused
+// keeps no other from seeing its own refusals in the log.
+var synthetic = netip.MustParsePrefix("192.0.2.0/24")
+
+// source is what a flood of strangers is told by: the network.
+func source(a netip.Addr) string {
+	if a = a.Unmap(); synthetic.Contains(a) {
+		return a.String()
+	}
+	return network(a).String()
+}
+
 // count registers a refusal and tells whether it is written singly.
 func (r *refusals) count(e Event, now time.Time) (single bool, err error) {
 	r.mu.Lock()
@@ -98,7 +112,7 @@ func (r *refusals) count(e Event, now time.Time) (single bool, err error) {
 	from, may := string(e.Actor.Account), true
 	if from == "" {
 		if e.Context.IP.IsValid() {
-			from = network(e.Context.IP).String()
+			from = source(e.Context.IP)
 		}
 		may = r.spend(e.Type, from, now)
 	}

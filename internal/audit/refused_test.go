@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"troth/internal/fault"
+	"troth/internal/id"
 	"troth/internal/store"
 	"troth/internal/store/storetest"
 )
@@ -36,7 +37,7 @@ func (h *house) list(f Filter) []Entry {
 func TestAFloodIsWrittenInAggregate(t *testing.T) {
 	h := sqlite(t)
 	for i := range 500 {
-		h.refuse(failed(fmt.Sprintf("192.0.2.%d", i%250))) // one network
+		h.refuse(failed(fmt.Sprintf("203.0.113.%d", i%250))) // one network
 	}
 	h.refuse(failed("198.51.100.1"))
 	platform := Filter{Tenant: "ten_00000000000000000000000000", Limit: 100}
@@ -51,7 +52,7 @@ func TestAFloodIsWrittenInAggregate(t *testing.T) {
 	if len(entries) != floodEach+2 || entries[0].Metadata["repeated"] != "490" {
 		t.Fatalf("after the window there are %d entries, the last %+v", len(entries), entries[0])
 	}
-	if s := entries[0].Sentence.String(); !strings.HasPrefix(s, "Somebody who was not signed in failed to sign in from the network 192.0.2.0/24, 490 times from 2026-11-21T") {
+	if s := entries[0].Sentence.String(); !strings.HasPrefix(s, "Somebody who was not signed in failed to sign in from the network 203.0.113.0/24, 490 times from 2026-11-21T") {
 		t.Errorf("it says %q", s)
 	}
 	if len(h.log.refused.windows) != 0 {
@@ -86,9 +87,9 @@ func TestAFloodFromEverywhereHasBoundedMemoryAndWrites(t *testing.T) {
 func TestAStrangersFloodIsBoundedOverAllTenants(t *testing.T) {
 	h := sqlite(t)
 	for range floodEach {
-		h.refuse(failed("192.0.2.1"))
+		h.refuse(failed("203.0.113.1"))
 	}
-	elsewhere := failed("192.0.2.77") // the same network
+	elsewhere := failed("203.0.113.77") // the same network
 	tenant := h.tenant()
 	elsewhere.Tenant = tenant
 	h.refuse(elsewhere)
@@ -107,10 +108,21 @@ func TestAStrangersFloodIsBoundedOverAllTenants(t *testing.T) {
 		t.Errorf("another network's is not written at once: %d", n)
 	}
 	h.clock.add(floodWindow)
-	elsewhere.Context.IP = netip.MustParseAddr("192.0.2.77")
+	elsewhere.Context.IP = netip.MustParseAddr("203.0.113.77")
 	h.refuse(elsewhere)
 	if n := len(h.list(Filter{Tenant: tenant})); n != 3 {
 		t.Errorf("in the next minute it is still counted: %d", n)
+	}
+}
+
+// The checks of the installation share a network, and each sees its own refusals.
+func TestTheChecksAreNoFlood(t *testing.T) {
+	h := sqlite(t)
+	for i := range 3 * floodEach {
+		h.refuse(failed(fmt.Sprintf("192.0.2.%d", 1+i)))
+	}
+	if n := len(h.list(Filter{Tenant: id.Platform, Limit: 100})); n != 3*floodEach {
+		t.Errorf("%d are written at once", n)
 	}
 }
 
@@ -127,16 +139,16 @@ func TestARefusalThatCannotBeWrittenIsAnError(t *testing.T) {
 	h := open(t, storetest.Open(t, o, Migrations))
 	broken = true
 	for range floodEach {
-		if err := h.log.Refused(context.Background(), failed("192.0.2.1")); fault.KindOf(err) != fault.Unavailable {
+		if err := h.log.Refused(context.Background(), failed("203.0.113.1")); fault.KindOf(err) != fault.Unavailable {
 			t.Fatalf("with a broken store: %v", err)
 		}
 	}
-	h.refuse(failed("192.0.2.1")) // counted
+	h.refuse(failed("203.0.113.1")) // counted
 	if err := h.log.Flush(context.Background()); err == nil {
 		t.Fatal("the flush succeeded on a broken store")
 	}
 	h.clock.add(floodPatience + time.Second)
-	if err := h.log.Refused(context.Background(), failed("192.0.2.1")); fault.KindOf(err) != fault.Unavailable {
+	if err := h.log.Refused(context.Background(), failed("203.0.113.1")); fault.KindOf(err) != fault.Unavailable {
 		t.Errorf("counts that nobody can write are still taken: %v", err)
 	}
 	broken = false
@@ -146,5 +158,5 @@ func TestARefusalThatCannotBeWrittenIsAnError(t *testing.T) {
 	if e := h.list(Filter{Tenant: "ten_00000000000000000000000000"}); len(e) != 1 || e[0].Metadata["repeated"] != "" {
 		t.Errorf("what was counted while the store was broken: %+v", e)
 	}
-	h.refuse(failed("192.0.2.1"))
+	h.refuse(failed("203.0.113.1"))
 }
