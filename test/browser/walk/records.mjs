@@ -64,7 +64,7 @@ export async function trust(v) {
     const status = await v.page.locator(".claim").evaluateAll((all) => all.map((c) => c.dataset.status));
     assert.ok(!status.includes("failing"), "a promise fails: " + await v.page.locator(".claim[data-status=failing] h3").allTextContents());
     return status.length > 0 && status.every((s) => s === "proven");
-  }, 60_000);
+  }, 180_000);
   // What is promised belongs to the parts and their tests; here it is the page.
   const { claims } = await (await v.context.request.get("/-/trust.json")).json();
   const hide = claims.flatMap((c) => [[c.sentence, "SENTENCE"], [c.not_proven, "LIMITS"], [c.criteria.join(" · "), "CRITERIA"]]);

@@ -11,7 +11,7 @@ const used = new Set();
 const span = "(?:\\d+ (?:second|minute|hour|day|month|year)s?)";
 const volatile = [
   [/https:\/\/localhost:\d+/g, "ORIGIN"],
-  [/\b(acc|ten|ses|evt|inv|eml|req|job|evd|chg|pky|fct)_(?:…[0-9a-z]{6}|[0-9a-z]{26})/g, "$1_ID"],
+  [/\b([a-z]{3})_(?:…[0-9a-z]{6}|[0-9a-z]{26})/g, "$1_ID"],
   [/\b[0-9a-f]{7}…[0-9a-f]{6}\b|\b[0-9a-f]{64}\b|\b[0-9a-f]{16}\b/g, "DIGEST"],
   [/\/notes\/[A-Z2-7]{26}/g, "/notes/ID"],
   [/localhost\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+/g, "KEY"],
@@ -34,7 +34,7 @@ export function settle(snapshot, hide = []) {
   snapshot = snapshot.replace(/^(\s*- )'(.*)'(:?)$/gm, "$1$2$3"); // quoted or not, as the hidden text needs it
   snapshot = snapshot.replace(/\/url: .*/g, (line) => readable(line));
   for (const [pattern, word] of volatile) snapshot = snapshot.replace(pattern, word);
-  const lines = snapshot.split("\n").filter((line) => !/^\s*- button "(?:Copy|Sign in with a passkey)"/.test(line));
+  const lines = snapshot.split("\n").filter((line) => !/^\s*- button "(?:Copy|Show|Sign in with a passkey)"/.test(line));
   return lines.map((line) => line.replace(/(?<!level=|[A-Za-z])\d+(?:\.\d+)*(?![A-Za-z])/g, (n) => n === "127.0.0.1" ? n : "N")).join("\n") + "\n";
 }
 
