@@ -60,23 +60,27 @@ type storm struct {
 	peak    float64 // bytes
 	took    time.Duration
 	answers map[string]int
-	person  []time.Duration
+	person  sight
 }
 
 func (l *lab) floodLines(s, calm storm, before float64) {
 	n := floodConnections * floodStreams
 	l.table.add(line{what: fmt.Sprintf("memory at the peak of %d wrong sign-ins at once", n), asked: "≤ 512 MB", measured: megabytes(int64(s.peak)),
 		beside: "before: " + megabytes(int64(before)), holds: s.peak <= 512e6})
-	p99 := percentile(s.person, 0.99)
+	p99 := percentile(s.person.Took, 0.99)
 	l.table.add(line{what: "a page of somebody who is signed in meanwhile, 99 % within", asked: "≤ 100 ms", measured: short(p99),
-		beside: "without a flood: " + short(percentile(calm.person, 0.99)), holds: p99 <= 100*time.Millisecond})
+		beside: "without a flood: " + short(percentile(calm.person.Took, 0.99)), holds: p99 <= 100*time.Millisecond})
+	l.table.add(line{what: "pages of that person that were refused", asked: "0", measured: fmt.Sprint(s.person.Refused), beside: "of " + fmt.Sprint(len(s.person.Took)), holds: s.person.Refused == 0})
+	if s.person.Refused > 0 {
+		l.say("the last of them: %s", s.person.Last)
+	}
 	var all []string
 	for _, status := range []string{"401", "429", "503", "error"} {
 		if s.answers[status] > 0 {
 			all = append(all, fmt.Sprintf("%s: %d", status, s.answers[status]))
 		}
 	}
-	l.table.note("the answers to them, and how long all took", strings.Join(all, ", ")+", in "+short(s.took), fmt.Sprintf("%d pages of the person, %s at most", len(s.person), short(percentile(s.person, 1))))
+	l.table.note("the answers to them, and how long all took", strings.Join(all, ", ")+", in "+short(s.took), fmt.Sprintf("%d pages of the person, %s at most", len(s.person.Took), short(percentile(s.person.Took, 1))))
 }
 
 // during watches the program, and a person in it, while a flood with so many
