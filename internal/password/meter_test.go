@@ -98,3 +98,18 @@ func BenchmarkScore64(b *testing.B) {
 		})
 	}
 }
+
+// What a password may cost is bounded: one that is full of figures for letters
+// is weighed by its beginning, which is strong already.
+func TestCrowdedPasswords(t *testing.T) {
+	if crowded("correct horse battery staple 4 @ 1") || !crowded(dearest["figures"]) {
+		t.Error("what is crowded is not what it should be")
+	}
+	score, whole := Score(dearest["figures"], nil)
+	if _, head := Score(dearest["figures"][:crowd], nil); score != MaxScore || whole != head {
+		t.Errorf("score %d, %g guesses; the beginning takes %g", score, whole, head)
+	}
+	if got := len(parts(dearest["words"] + "@" + string(make([]rune, 1<<20)))); got > maxWord {
+		t.Errorf("one word has %d parts", got)
+	}
+}

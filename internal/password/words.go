@@ -51,6 +51,9 @@ func (r Rules) own(p string, about About) *fault.Error {
 // is itself, ada, byron, mail and example. The last part of a host name is
 // nobody's own.
 func parts(word string) []string {
+	if r := []rune(word); len(r) > maxWord {
+		word = string(r[:maxWord])
+	}
 	word = string(fold(word).plain)
 	bits := strings.FieldsFunc(word, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 	if host := word[strings.LastIndexByte(word, '@')+1:]; strings.Contains(host, ".") && !strings.Contains(host, " ") && len(bits) > 1 {
@@ -59,6 +62,9 @@ func parts(word string) []string {
 	list := append([]string{word, strings.Join(bits, "")}, bits...)
 	return slices.DeleteFunc(list, func(w string) bool { return len([]rune(w)) < 2 })
 }
+
+// maxWord bounds a word: what comes from a form is not looked at yet.
+const maxWord = 320
 
 // folded is a text in which spellings make no difference.
 type folded struct {
