@@ -99,7 +99,7 @@ func (a *Accounts) aboutAsker(ctx context.Context, by access.Subject, q Choice) 
 }
 
 // weighing bounds what the meter may cost: how often a network asks, and how
-// many passwords are weighed at once, since one takes up to hundredths of a second
+// many passwords are weighed at once, since one takes hundredths of a second
 // of a processor.
 type weighing struct {
 	asked *throttle.Limiter
