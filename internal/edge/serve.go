@@ -129,7 +129,8 @@ func (e *Edge) every(ctx context.Context, d time.Duration, what string, fn func(
 }
 
 // Client makes a client of the in-memory listener that comes from an address of
-// 192.0.2.0/24, one at random if none is given, and reaches this front door
+// 192.0.2.0/24, one at random if none is given (or of the other two networks of RFC
+// 5737, for a check that floods and for one that has to be alone), and reaches this front door
 // only. It follows no redirect and keeps no cookies. It works while Serve runs.
 func (e *Edge) Client(from netip.Addr) *http.Client {
 	if !from.IsValid() {
