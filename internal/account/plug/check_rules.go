@@ -68,7 +68,7 @@ func (t *trial) lookAtWhole(c *trust.Canary, w *browser) {
 	apart := norm.NFD.String(long)
 	t.look.That(apart != long, "the bytes of the same password, with its accents apart", "others", map[bool]string{true: "others", false: "the same"}[apart != long])
 	page, err := other.SignIn(t.ctx, c.Address, secret.Of(apart))
-	if t.err = err; err != nil {
+	if t.err = err; err != nil || t.busy(page) {
 		return
 	}
 	t.look.Equal("signing in with it", http.StatusSeeOther, page.Status)
@@ -132,7 +132,7 @@ func (t *trial) json(w *browser, path string, into any, fields ...string) {
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Origin", t.b.Origin)
 	page, err := w.Do(req)
-	if t.err = err; err != nil || page.Status == http.StatusSeeOther {
+	if t.err = err; err != nil || page.Status == http.StatusSeeOther || t.busy(page) {
 		return // a form that was taken has no code
 	}
 	if err := json.Unmarshal([]byte(page.Body), into); err != nil {
