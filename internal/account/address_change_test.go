@@ -424,7 +424,7 @@ func TestUndoLivesAWeek(t *testing.T) {
 	h.agree(old)
 	h.agree(fresh)
 	_, token := h.newest(ada, "account.address_replaced")
-	by, _ = h.signIn(adaNew, goodWord)
+	h.signIn(adaNew, goodWord)
 	h.clock.add(pastLife - time.Hour)
 	if _, err := h.PeekUndo(ctx, token); err != nil {
 		t.Errorf("an hour before the end: %v", err)

@@ -2,6 +2,7 @@ package account
 
 import (
 	"errors"
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -33,9 +34,9 @@ func TestBarredFromAnOrganisation(t *testing.T) {
 		if now.Tenant == org || !now.Barred || now.Role != access.Owner {
 			t.Fatalf("the session works in %s: %+v", now.Tenant, now)
 		}
-		_, err := h.AuthenticateToAct(ctx, signed.Token.Reveal())
+		_, err := h.AuthenticateFrom(ctx, signed.Token.Reveal(), netip.Addr{}, true)
 		want(t, err, fault.Conflict, "account.factor_needed")
-		if _, err := h.AuthenticateToAct(ctx, signed.Token.Reveal()); err != nil {
+		if _, err := h.AuthenticateFrom(ctx, signed.Token.Reveal(), netip.Addr{}, true); err != nil {
 			t.Errorf("the second time, at home: %v", err)
 		}
 		if !slices.Contains(h.events(now.Tenant), evBarred) {

@@ -27,7 +27,7 @@ import (
 // refuse.
 //
 // Who has lost the role in the session's tenant works at home. A request that
-// acts comes through [Accounts.AuthenticateToAct].
+// acts comes through [Accounts.AuthenticateFrom].
 func (a *Accounts) Authenticate(ctx context.Context, token string) (access.Subject, error) {
 	return a.authenticate(ctx, token, a.atHome, usage{counts: true})
 }
@@ -38,17 +38,11 @@ func (a *Accounts) Look(ctx context.Context, token string) (access.Subject, erro
 	return a.authenticate(ctx, token, a.atHome, usage{})
 }
 
-// AuthenticateToAct is Authenticate for a request that changes something (RFC
-// 9110, 9.2.1: no safe method). What it was meant for may be the tenant in which
-// its sender has just lost the role, as when a form was still open: it is refused
-// once with fault.Conflict, and never lands in the personal space instead. From
-// then on the session works at home.
-func (a *Accounts) AuthenticateToAct(ctx context.Context, token string) (access.Subject, error) {
-	return a.authenticate(ctx, token, a.sentHome, usage{counts: true})
-}
-
-// AuthenticateFrom is [Accounts.Authenticate], or [Accounts.AuthenticateToAct] for
-// a request that acts, and notes from which address the session is being used.
+// AuthenticateFrom is [Accounts.Authenticate] for a request, and notes from which
+// address the session is being used. One that acts (RFC 9110, 9.2.1: no safe
+// method) may be meant for the tenant in which its sender has just lost the role,
+// as when a form was still open: it is refused once with fault.Conflict, and never
+// lands in the personal space instead. From then on the session works at home.
 func (a *Accounts) AuthenticateFrom(ctx context.Context, token string, from netip.Addr, acts bool) (access.Subject, error) {
 	if acts {
 		return a.authenticate(ctx, token, a.sentHome, usage{counts: true, from: from})

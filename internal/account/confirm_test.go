@@ -274,7 +274,9 @@ func TestAFormOfALostTenant(t *testing.T) {
 		if err := h.Switch(ctx, by, org); err != nil {
 			t.Fatal(err)
 		}
-		act := func() (access.Subject, error) { return h.AuthenticateToAct(ctx, signed.Token.Reveal()) }
+		act := func() (access.Subject, error) {
+			return h.AuthenticateFrom(ctx, signed.Token.Reveal(), netip.Addr{}, true)
+		}
 		if s, err := act(); err != nil || s.Tenant != org {
 			t.Fatalf("who is in: %+v, %v", s, err)
 		}
@@ -298,7 +300,7 @@ func TestAFormOfALostTenant(t *testing.T) {
 		if !slices.Contains(h.events(home), evLost) {
 			t.Error("the refusal is not in the log")
 		}
-		if s, err := h.AuthenticateToAct(ctx, secret.NewToken().Reveal()); err != nil || s.Kind != access.KindNobody {
+		if s, err := h.AuthenticateFrom(ctx, secret.NewToken().Reveal(), netip.Addr{}, true); err != nil || s.Kind != access.KindNobody {
 			t.Errorf("a stranger: %+v, %v", s, err)
 		}
 	})

@@ -29,7 +29,6 @@ type sim struct {
 	waits  int // refused for the network, before any work
 	hashes int // guesses that cost a hash
 	looked int // of those, that were looked at
-	fell   int // accounts whose password was guessed
 }
 
 func newSim(t testing.TB) *sim {

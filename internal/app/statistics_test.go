@@ -19,9 +19,8 @@ import (
 // Two Random Variables is Stochastically Larger than the Other", 1947).
 func mannWhitney(x, y []float64) float64 {
 	type value struct {
-		v    float64
-		ofX  bool
-		rank float64
+		v   float64
+		ofX bool
 	}
 	all := make([]value, 0, len(x)+len(y))
 	for _, v := range x {

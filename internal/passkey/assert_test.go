@@ -113,7 +113,7 @@ func TestChallenges(t *testing.T) {
 		browser, options = h.asked()
 		other, _ := h.asked()
 		refused(t, h.signIn(other, d.sign(t, options)), "passkey.stale") // of another browser
-		h.clock.add(Life)
+		h.clock.add(challengeLife)
 		refused(t, h.signIn(browser, d.sign(t, options)), "passkey.stale") // too late
 
 		browser, options = h.asked()
@@ -286,12 +286,12 @@ func TestChallengesAreBounded(t *testing.T) {
 		h.register(ada, d, "")
 		refused(t, h.signIn(browser, d.sign(t, first)), "passkey.stale")
 		accepted(t, h.signIn(browser, d.sign(t, last)), ada, "hwk", "user", "mfa")
-		h.clock.add(Life + time.Second)
+		h.clock.add(challengeLife + time.Second)
 		h.asked()
 		if n := h.waiting(); n != 1 {
 			t.Errorf("%d challenges wait after their time", n)
 		}
-		h.clock.add(Life + time.Second)
+		h.clock.add(challengeLife + time.Second)
 		err := h.DB.Write(ctx, func(tx *store.Tx) error {
 			tx.Unaudited("a test")
 			_, err := Retention[2].Sweep(ctx, tx, h.clock.now())

@@ -57,7 +57,7 @@ func (p *Passkeys) keep(tx *store.Tx, a asking, s *webauthn.SessionData) error {
 		return err
 	}
 	_, err = tx.Exec(`INSERT INTO passkey_challenge (digest, purpose, account, binding, ceremony, created_at, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)`, digest, a.purpose, a.account, a.digest(), ceremony, store.Micros(now), store.Micros(now.Add(Life)))
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`, digest, a.purpose, a.account, a.digest(), ceremony, store.Micros(now), store.Micros(now.Add(challengeLife)))
 	return err
 }
 

@@ -74,8 +74,8 @@ type Passkeys struct {
 	strict *webauthn.WebAuthn // with it; nil where nobody is asked for it
 }
 
-// Life is how long a challenge can be answered.
-const Life = 5 * time.Minute
+// challengeLife is how long a challenge can be answered.
+const challengeLife = 5 * time.Minute
 
 // Max is how many passkeys an account can have.
 const Max = 25
@@ -118,7 +118,7 @@ func (p *Passkeys) configure(scheme, host, port string) (err error) {
 			UserVerification: protocol.VerificationRequired,
 		},
 		Timeouts: webauthn.TimeoutsConfig{
-			Login: webauthn.TimeoutConfig{Timeout: Life, TimeoutUVD: Life}, Registration: webauthn.TimeoutConfig{Timeout: Life, TimeoutUVD: Life},
+			Login: webauthn.TimeoutConfig{Timeout: challengeLife, TimeoutUVD: challengeLife}, Registration: webauthn.TimeoutConfig{Timeout: challengeLife, TimeoutUVD: challengeLife},
 		},
 		// Password managers and browsers add outputs of their own. Nothing is
 		// decided by them (L3, 7.1 step 20).

@@ -131,7 +131,7 @@ func TestRegistrationChallenges(t *testing.T) {
 		want(t, err, fault.Unauthenticated, "passkey.stale")
 
 		options = h.begin(ada)
-		h.clock.add(Life)
+		h.clock.add(challengeLife)
 		_, err = h.FinishRegistration(ctx, ada.by, ada.Holder, "", newDevice().create(t, options))
 		want(t, err, fault.Unauthenticated, "passkey.stale")
 

@@ -15,7 +15,7 @@ const maxCalibrated = 256
 // or the time that this process computed, which its other work lengthens,
 // whichever is less.
 func Measure(p Params) time.Duration {
-	h := Hash{Params: p, Salt: make([]byte, SaltSize), Tag: make([]byte, TagSize)}
+	h := Hash{Params: p, Salt: make([]byte, SaltSize), Tag: make([]byte, tagSize)}
 	start := time.Now()
 	computed, known := cpuTime()
 	h.derive("correct horse battery staple")

@@ -1,7 +1,6 @@
 package password
 
 import (
-	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
 	"slices"
@@ -155,10 +154,4 @@ func (h Hash) Affordable(budget int64) error {
 		return fmt.Errorf("computing the hash takes %d MiB, more than account.password_memory allows", need>>20)
 	}
 	return nil
-}
-
-// Same reports whether two hashes were made of the same password in the same
-// way: the same hash in other words.
-func (h Hash) Same(other Hash) bool {
-	return h.Params == other.Params && h.Key == other.Key && slices.Equal(h.Salt, other.Salt) && subtle.ConstantTimeCompare(h.Tag, other.Tag) == 1
 }

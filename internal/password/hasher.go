@@ -74,7 +74,7 @@ func NewHasher(params Params, budget int64, patience time.Duration) (*Hasher, er
 		params: params, capacity: budget / 1024, share: budget / 1024 / n, patience: patience,
 		room: semaphore.NewWeighted(budget / 1024), queue: n * queueFactor,
 	}
-	h.nobody = Hash{Params: params, Salt: random(SaltSize), Tag: random(TagSize)}
+	h.nobody = Hash{Params: params, Salt: random(SaltSize), Tag: random(tagSize)}
 	return h, nil
 }
 
@@ -88,7 +88,7 @@ func (h *Hasher) Hash(ctx context.Context, password secret.String) (string, erro
 	if err != nil {
 		return "", err
 	}
-	made := Hash{Params: h.params, Key: version, Salt: random(SaltSize), Tag: make([]byte, TagSize)}
+	made := Hash{Params: h.params, Key: version, Salt: random(SaltSize), Tag: make([]byte, tagSize)}
 	if err := h.within(ctx, h.params, func() { made.Tag = made.derive(password.Reveal()) }); err != nil {
 		return "", err
 	}

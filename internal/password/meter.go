@@ -87,7 +87,7 @@ const glance = 24
 // than is weighed nobody knows.
 func guessed(p string) bool {
 	n := utf8.RuneCountInString(p)
-	if n > Scored {
+	if n > scored {
 		return false
 	}
 	if n > glance {

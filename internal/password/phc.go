@@ -37,7 +37,7 @@ var (
 // that it reads.
 const (
 	SaltSize = 16
-	TagSize  = 32
+	tagSize  = 32
 
 	minSalt, maxSalt = 8, 64
 	maxTag           = 64

@@ -12,9 +12,9 @@ import (
 	"github.com/trustelem/zxcvbn/scoring"
 )
 
-// Scored is how many characters of a password are weighed: what comes after
+// scored is how many characters of a password are weighed: what comes after
 // only makes it stronger, and the work grows faster than the length.
-const Scored = 64
+const scored = 64
 
 // The scale of zxcvbn: under 10^3 guesses, 10^6, 10^8, 10^10, and more (D.
 // Wheeler, "zxcvbn: Low-Budget Password Strength Estimation", USENIX Security
@@ -23,12 +23,12 @@ var scale = [...]float64{1e3, 1e6, 1e8, 1e10}
 
 const slack = 5
 
-// Score weighs the first [Scored] characters of a password as zxcvbn 4.4.2
+// Score weighs the first [scored] characters of a password as zxcvbn 4.4.2
 // does: 0 to 4, and how many guesses an attacker needs who knows what people
 // choose, and the given words. test/zxcvbn holds it beside the reference.
 func Score(p string, words []string) (score int, guesses float64) {
-	if r := []rune(p); len(r) > Scored {
-		p = string(r[:Scored])
+	if r := []rune(p); len(r) > scored {
+		p = string(r[:scored])
 	}
 	if r := []rune(p); len(r) > crowd && crowded(p) {
 		p = string(r[:crowd])

@@ -46,17 +46,12 @@ func (p Place) Network() string {
 	return p.Address.String()
 }
 
-// Near reports whether two places are told apart by nothing that a person
-// would call another place: the same names, or the same address where there are
-// none.
-func (p Place) Near(q Place) bool { return p.String() == q.String() }
-
 // earth is the mean radius of the Earth in kilometres (IUGG, R1).
 const earth = 6371.0088
 
-// Distance is the great-circle distance of the coordinates in kilometres, by the
+// distance is the great-circle distance of the coordinates in kilometres, by the
 // haversine formula. It is 0 when one of the places has none.
-func (p Place) Distance(q Place) float64 {
+func (p Place) distance(q Place) float64 {
 	if !p.Located || !q.Located {
 		return 0
 	}
@@ -70,8 +65,8 @@ func (p Place) Distance(q Place) float64 {
 // one person, at home and on the phone, can be many kilometres apart and used
 // within a second; a quarter of an hour at that speed covers them.
 const (
-	Airliner = 900.0 // km/h
-	AtOnce   = 15 * time.Minute
+	airliner = 900.0 // km/h
+	atOnce   = 15 * time.Minute
 )
 
 // unsure is the radius of a place whose database does not say one, in kilometres.
@@ -81,9 +76,9 @@ const unsure = 100.0
 // an airliner flies in the time. It is false when either has no coordinates. The
 // distance is that of the coordinates.
 func TooFar(from, to Place, within time.Duration) (distance float64, too bool) {
-	distance = from.Distance(to)
+	distance = from.distance(to)
 	sure := distance - from.radius() - to.radius()
-	return distance, sure > Airliner*max(within, AtOnce).Hours()
+	return distance, sure > airliner*max(within, atOnce).Hours()
 }
 
 func (p Place) radius() float64 {

@@ -30,7 +30,7 @@ type Guesses struct {
 	near, wide *Limiter
 	crowd      *Limiter
 	vouch      *Limiter
-	known      *Marks
+	known      *marks
 	everybody  Key // the one key of the crowd
 	apart      netip.Prefix
 }
@@ -51,7 +51,7 @@ func (t *Throttle) Guesses(ctx context.Context, name string, r GuessRates) (*Gue
 	g.crowd = make("crowd", r.Crowd, 1)
 	g.vouch = make("vouch", r.Vouch, vouchKeys)
 	if err == nil {
-		g.known, err = t.Marks(ctx, name+".known", r.Known, knownKeys)
+		g.known, err = t.newMarks(ctx, name+".known", r.Known, knownKeys)
 	}
 	return g, err
 }
@@ -70,9 +70,9 @@ type Guess struct {
 // there, whatever they guess at.
 func (g *Guesses) Begin(ip netip.Addr) (guess Guess, wait time.Duration) {
 	guess = Guess{of: g, from: g.t.Networks(ip), cells: 1}
-	guess.crowd = !g.apart.Contains(ip.Unmap()) && !g.known.Has(guess.from.Near)
+	guess.crowd = !g.apart.Contains(ip.Unmap()) && !g.known.has(guess.from.Near)
 	if guess.crowd {
-		guess.cells = price(g.crowd.Spent(g.everybody), g.near.Burst)
+		guess.cells = price(g.crowd.spent(g.everybody), g.near.Burst)
 	}
 	if wait = g.near.Take(guess.from.Near, guess.cells); wait > 0 {
 		return Guess{}, wait
@@ -129,24 +129,20 @@ func (g Guess) Right(who Key) {
 	g.Back()
 	if g.of == nil || !g.crowd {
 		if g.of != nil {
-			g.of.known.Set(g.from.Near) // known for longer
+			g.of.known.set(g.from.Near) // known for longer
 		}
 		return
 	}
 	if g.of.vouch.Take(who, 1) == 0 {
-		g.of.known.Set(g.from.Near)
+		g.of.known.set(g.from.Near)
 	}
 }
-
-// Crowd is the part of the budget of all unknown networks that is spent, from 0
-// to 1.
-func (g *Guesses) Crowd() float64 { return g.crowd.Spent(g.everybody) }
 
 // Vouch makes a network known from which somebody proved who it is without a
 // guess that was paid for, within the same bound.
 func (g *Guesses) Vouch(ip netip.Addr, who Key) {
 	near := g.t.Networks(ip).Near
-	if g.known.Has(near) || g.vouch.Take(who, 1) == 0 {
-		g.known.Set(near)
+	if g.known.has(near) || g.vouch.Take(who, 1) == 0 {
+		g.known.set(near)
 	}
 }

@@ -106,8 +106,8 @@ func TestTheCrowd(t *testing.T) {
 			each = append(each, n)
 		}
 	}
-	if total != 500 || g.Crowd() < 0.99 {
-		t.Errorf("a crowd has %d guesses, and %.2f of its budget is spent", total, g.Crowd())
+	if total != 500 || g.crowd.spent(g.everybody) < 0.99 {
+		t.Errorf("a crowd has %d guesses, and %.2f of its budget is spent", total, g.crowd.spent(g.everybody))
 	}
 	if each[0] != 20 || each[8] > 5 || each[len(each)-1] > 2 {
 		t.Errorf("the guesses of one network after the other: %v", each)
@@ -131,7 +131,7 @@ func TestVouching(t *testing.T) {
 	}
 	known := 0
 	for i := range 100 {
-		if g.known.Has(h.Networks(address(i)).Near) {
+		if g.known.has(h.Networks(address(i)).Near) {
 			known++
 		}
 	}
@@ -139,7 +139,7 @@ func TestVouching(t *testing.T) {
 		t.Errorf("one account vouched for %d networks", known)
 	}
 	h.clock.move(usual.Known + time.Hour)
-	if g.known.Has(h.Networks(address(0)).Near) {
+	if g.known.has(h.Networks(address(0)).Near) {
 		t.Error("a network is known for ever")
 	}
 }

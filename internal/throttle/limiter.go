@@ -84,8 +84,8 @@ func (l *Limiter) Give(k Key, n int) {
 	l.tell(k, -cost)
 }
 
-// Spent is the part of a key's budget that is spent, from 0 to 1.
-func (l *Limiter) Spent(k Key) float64 {
+// spent is the part of a key's budget that is spent, from 0 to 1.
+func (l *Limiter) spent(k Key) float64 {
 	now := l.t.micros()
 	set, lock := l.table.corner(k)
 	defer lock.Unlock()
@@ -102,30 +102,30 @@ func (l *Limiter) tell(k Key, cost int64) {
 	}
 }
 
-// Marks remembers keys for a while, in a table of a fixed size: of too many, the
+// marks remembers keys for a while, in a table of a fixed size: of too many, the
 // ones that end first are forgotten.
-type Marks struct {
+type marks struct {
 	t     *Throttle
 	name  string
 	life  time.Duration
 	table *table
 }
 
-// Marks makes a set of marks that each live for a time after they were last set,
+// newMarks makes a set of marks that each live for a time after they were last set,
 // and reads those that were set before and elsewhere.
-func (t *Throttle) Marks(ctx context.Context, name string, life time.Duration, keys int) (*Marks, error) {
+func (t *Throttle) newMarks(ctx context.Context, name string, life time.Duration, keys int) (*marks, error) {
 	if life < time.Second {
 		return nil, fmt.Errorf("making the marks %q: they live for %s", name, life)
 	}
-	made := &Marks{t: t, name: name, life: life, table: newTable(keys)}
+	made := &marks{t: t, name: name, life: life, table: newTable(keys)}
 	if err := t.register(ctx, name, false, &state{table: made.table, marks: true}); err != nil {
 		return nil, err
 	}
 	return made, nil
 }
 
-// Set marks a key. A mark that is young already is not written again.
-func (m *Marks) Set(k Key) {
+// set marks a key. A mark that is young already is not written again.
+func (m *marks) set(k Key) {
 	now := m.t.micros()
 	until := now + m.life.Microseconds()
 	set, lock := m.table.corner(k)
@@ -139,8 +139,8 @@ func (m *Marks) Set(k Key) {
 	m.t.pending.set(m.name, k, until)
 }
 
-// Has reports whether a key is marked.
-func (m *Marks) Has(k Key) bool {
+// has reports whether a key is marked.
+func (m *marks) has(k Key) bool {
 	now := m.t.micros()
 	set, lock := m.table.corner(k)
 	defer lock.Unlock()

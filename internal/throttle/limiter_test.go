@@ -26,7 +26,7 @@ func TestBudget(t *testing.T) {
 	if l.Take(other, 1) != 0 {
 		t.Error("another key waits")
 	}
-	if s := l.Spent(k); s != 1 {
+	if s := l.spent(k); s != 1 {
 		t.Errorf("%v of the budget is spent", s)
 	}
 	h.clock.move(400 * time.Millisecond)
@@ -42,7 +42,7 @@ func TestBudget(t *testing.T) {
 		t.Error("what was given back is not there")
 	}
 	h.clock.move(time.Hour)
-	if s := l.Spent(k); s != 0 {
+	if s := l.spent(k); s != 0 {
 		t.Errorf("after an hour %v of the budget is spent", s)
 	}
 	if wait := l.Take(k, 7); wait != 0 || l.Take(k, 1) == 0 {
@@ -110,20 +110,20 @@ func TestFullCorner(t *testing.T) {
 	if l.Take(newcomer, 1) != 0 {
 		t.Fatal("the newcomer waits, although the least has a budget left")
 	}
-	if s := l.Spent(newcomer); s != 0.11 {
+	if s := l.spent(newcomer); s != 0.11 {
 		t.Errorf("the newcomer owes %v, not the 10 of the least and its own", s)
 	}
-	if l.Spent(name(0)) != 0 {
+	if l.spent(name(0)) != 0 {
 		t.Error("the least is still there")
 	}
 	for i := 1; i < ways; i++ {
-		if s := l.Spent(name(i)); s != float64(10*(i+1))/100 {
+		if s := l.spent(name(i)); s != float64(10*(i+1))/100 {
 			t.Errorf("key %d owes %v", i, s)
 		}
 	}
 	h.clock.move(time.Hour)
 	l.Take(name(99), 1)
-	if s := l.Spent(name(99)); s != 0.01 {
+	if s := l.spent(name(99)); s != 0.01 {
 		t.Errorf("in the place of one whose time has passed, a newcomer owes %v", s)
 	}
 }
@@ -188,7 +188,7 @@ func TestNetworks(t *testing.T) {
 	if near("fe80::1%eth0") != near("fe80::1%eth1") {
 		t.Error("the zone makes a difference")
 	}
-	if h.Networks(netip.Addr{}) != h.Networks(netip.Addr{}) {
+	if nowhere := h.Networks(netip.Addr{}); nowhere != h.Networks(netip.Addr{}) {
 		t.Error("nowhere is not one place")
 	}
 	if h.Key("a", []byte("b")) == h.Key("b", []byte("b")) || h.Key("a", []byte("bc")) == h.Key("ab", []byte("c")) {
@@ -198,26 +198,26 @@ func TestNetworks(t *testing.T) {
 
 func TestMarks(t *testing.T) {
 	h := sqlite(t)
-	m, err := h.Marks(ctx, "test", time.Hour, 64)
+	m, err := h.newMarks(ctx, "test", time.Hour, 64)
 	if err != nil {
 		t.Fatal(err)
 	}
 	k := key(h.Throttle, "a")
-	if m.Has(k) {
+	if m.has(k) {
 		t.Error("marked before it was")
 	}
-	m.Set(k)
+	m.set(k)
 	h.clock.move(59 * time.Minute)
-	if !m.Has(k) {
+	if !m.has(k) {
 		t.Error("not marked")
 	}
-	m.Set(k)
+	m.set(k)
 	h.clock.move(59 * time.Minute)
-	if !m.Has(k) {
+	if !m.has(k) {
 		t.Error("a mark that was set again ended at its first time")
 	}
 	h.clock.move(2 * time.Minute)
-	if m.Has(k) {
+	if m.has(k) {
 		t.Error("marked for longer than its life")
 	}
 }
@@ -231,7 +231,7 @@ func TestLimiterMistakes(t *testing.T) {
 			t.Errorf("a limiter %+v was made", l)
 		}
 	}
-	if _, err := h.Marks(ctx, "y", 0, 1); err == nil {
+	if _, err := h.newMarks(ctx, "y", 0, 1); err == nil {
 		t.Error("marks without a life were made")
 	}
 }

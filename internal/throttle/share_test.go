@@ -50,17 +50,17 @@ func TestNodesAddUp(t *testing.T) {
 		two.sync() // tells its four, and learns of the others'
 		one.sync()
 		for name, l := range map[string]*Limiter{"one": a, "two": b} {
-			if s := l.Spent(k); s != 0.8 {
+			if s := l.spent(k); s != 0.8 {
 				t.Errorf("on node %s %v of the budget is spent", name, s)
 			}
 		}
 		b.Give(k, 4)
 		two.sync()
-		if s := b.Spent(k); s != 0.4 {
+		if s := b.spent(k); s != 0.4 {
 			t.Errorf("after four were given back %v is spent", s)
 		}
 		three := one.node(db).limiter(limits)
-		if s := three.Spent(k); s != 0.4 {
+		if s := three.spent(k); s != 0.4 {
 			t.Errorf("after a restart %v is spent", s)
 		}
 	}, Migrations)
@@ -71,24 +71,24 @@ func TestNodesShareMarks(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		one := build(t, db)
 		two := one.node(db)
-		a, err := one.Marks(ctx, "test", time.Hour, 64)
-		b, berr := two.Marks(ctx, "test", time.Hour, 64)
+		a, err := one.newMarks(ctx, "test", time.Hour, 64)
+		b, berr := two.newMarks(ctx, "test", time.Hour, 64)
 		if err := errors.Join(err, berr); err != nil {
 			t.Fatal(err)
 		}
 		k := key(one.Throttle, "a")
-		a.Set(k)
-		b.Set(k)
+		a.set(k)
+		b.set(k)
 		one.sync()
 		two.sync()
 		one.sync()
 		h := one.node(db)
-		c, err := h.Marks(ctx, "test", time.Hour, 64)
-		if err != nil || !c.Has(k) {
+		c, err := h.newMarks(ctx, "test", time.Hour, 64)
+		if err != nil || !c.has(k) {
 			t.Errorf("after a restart the mark is gone, %v", err)
 		}
 		h.clock.move(time.Hour)
-		if a.Has(k) || b.Has(k) || c.Has(k) {
+		if a.has(k) || b.has(k) || c.has(k) {
 			t.Error("marks of several nodes were added up")
 		}
 	}, Migrations)
@@ -111,7 +111,7 @@ func TestWithinASecond(t *testing.T) {
 		k := key(one.Throttle, fmt.Sprint(i))
 		a.Take(k, 5)
 		began := time.Now()
-		for b.Spent(k) < 1 && time.Since(began) < 10*time.Second {
+		for b.spent(k) < 1 && time.Since(began) < 10*time.Second {
 			time.Sleep(5 * time.Millisecond)
 		}
 		worst = max(worst, time.Since(began))
@@ -139,28 +139,28 @@ func TestStoreAway(t *testing.T) {
 	h := build(t, db)
 	limits := Limits{Name: "test", Rate: Rate{time.Minute, 10}}
 	l := h.limiter(limits)
-	m, err := h.Marks(ctx, "marks", time.Hour, 64)
+	m, err := h.newMarks(ctx, "marks", time.Hour, 64)
 	if err != nil {
 		t.Fatal(err)
 	}
 	k := key(h.Throttle, "a")
 	broken = true
 	l.Take(k, 5)
-	m.Set(k)
+	m.set(k)
 	if h.Sync(ctx) == nil {
 		t.Fatal("telling succeeded although the store is away")
 	}
 	l.Take(k, 1)
-	if s := l.Spent(k); s != 0.6 {
+	if s := l.spent(k); s != 0.6 {
 		t.Errorf("%v is spent here", s)
 	}
 	broken = false
 	h.sync()
 	again := h.node(db)
-	if s := again.limiter(limits).Spent(k); s != 0.6 {
+	if s := again.limiter(limits).spent(k); s != 0.6 {
 		t.Errorf("after a restart %v is spent", s)
 	}
-	if m, err := again.Marks(ctx, "marks", time.Hour, 64); err != nil || !m.Has(k) {
+	if m, err := again.newMarks(ctx, "marks", time.Hour, 64); err != nil || !m.has(k) {
 		t.Errorf("the mark is gone, %v", err)
 	}
 }

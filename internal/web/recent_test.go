@@ -70,7 +70,7 @@ func TestRecent(t *testing.T) {
 }
 
 // noticed is a menu with something that its reader has to do.
-type noticed struct{ fixedMenu }
+type noticed struct{}
 
 func (noticed) Menu(context.Context, access.Subject) (Menu, error) {
 	return Menu{Notices: []Announcement{{Text: text.New("%s asks for <more>.", "Orchard"), Path: "/-/do", Label: "Do it"}}}, nil
