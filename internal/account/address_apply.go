@@ -171,6 +171,12 @@ func (a *Accounts) setAddressTx(ctx context.Context, tx *store.Tx, r row, email 
 	if err := startAnewTx(tx, r.account); err != nil {
 		return err
 	}
+	if _, err := a.forgetGuessesTx(tx, r.account); err != nil {
+		return err
+	}
+	if err := a.forgetGuessesAtTx(tx, email); err != nil {
+		return err
+	}
 	return dropLinks(tx, r.account, append(resetLinks, linkAddress, linkRegain, linkKeep)...)
 }
 

@@ -17,7 +17,6 @@ import (
 	"troth/internal/id"
 	"troth/internal/password"
 	"troth/internal/secret"
-	"troth/internal/store"
 	"troth/internal/store/storetest"
 	"troth/internal/throttle"
 )
@@ -435,32 +434,4 @@ func TestTurns(t *testing.T) {
 	if len(turns.of) != 0 {
 		t.Errorf("%d turns are kept", len(turns.of))
 	}
-}
-
-// Counts are kept no longer than they say.
-func TestCountsExpire(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
-		h.person(ada, goodWord)
-		h.lock(ada)
-		rows := func() (n int) {
-			if err := h.DB.Read(ctx, func(tx *store.Tx) error { return tx.QueryRow(`SELECT COUNT(*) FROM account_guess`).Scan(&n) }); err != nil {
-				t.Fatal(err)
-			}
-			return n
-		}
-		sweep := func() {
-			h.write(func(tx *store.Tx) error {
-				_, err := guessRetention[0].Sweep(ctx, tx, h.clock.now())
-				return err
-			})
-		}
-		h.clock.add(tallyLife - time.Hour)
-		if sweep(); rows() != 1 {
-			t.Error("a count was forgotten early")
-		}
-		h.clock.add(2 * time.Hour)
-		if sweep(); rows() != 0 {
-			t.Error("a count is kept for too long")
-		}
-	})
 }

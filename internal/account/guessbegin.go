@@ -8,7 +8,6 @@ import (
 	"troth/internal/access"
 	"troth/internal/audit"
 	"troth/internal/fault"
-	"troth/internal/keys"
 	"troth/internal/secret"
 	"troth/internal/store"
 	"troth/internal/throttle"
@@ -27,7 +26,7 @@ func (a *Accounts) beginSignIn(ctx context.Context, by access.Subject, email str
 	if err != nil {
 		return row{}, guess{}, err
 	}
-	g = guess{of: ofStrangers, key: a.guess.t.Key("account.password", []byte(keys.Normalise(email)))}
+	g = guess{of: ofStrangers, key: a.strangersKey(email)}
 	if from.known {
 		g = a.inBrowser(g, from)
 	} else if g.paid, err = a.pay(by); err != nil {

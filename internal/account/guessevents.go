@@ -39,9 +39,9 @@ var guessEvents = []audit.Type{
 
 var guessRetention = []retention.Rule{{
 	Table: "account_guess", Every: 15 * time.Minute,
-	Keep: "For 30 days after the last wrong guess, or until the account is unlocked or somebody guesses right: how many there were in a row, under a keyed digest of the address.",
+	Keep: "How many wrong guesses in a row there were, under a keyed digest: at an account until somebody guesses right, it is unlocked or it is destroyed; at an address without one, and in a known browser, for 400 days after the last; in a session for 30.",
 	Sweep: func(_ context.Context, tx *store.Tx, now time.Time) (int64, error) {
 		return tx.Exec(`DELETE FROM account_guess WHERE key IN
-			(SELECT key FROM account_guess WHERE expires_at <= $1 LIMIT $2)`, store.Micros(now), sweepLimit)
+			(SELECT key FROM account_guess WHERE expires_at > $1 AND expires_at <= $2 LIMIT $3)`, unending, store.Micros(now), sweepLimit)
 	},
 }}

@@ -5,16 +5,47 @@ import (
 	"time"
 
 	"troth/internal/id"
+	"troth/internal/keys"
 	"troth/internal/store"
 	"troth/internal/throttle"
 )
 
-// How long counts are kept after the last guess: one that could still end by
-// waiting for a month, one that cannot for as long as a known browser lives.
-const (
-	tallyLife = 30 * 24 * time.Hour
-	shutLife  = 400 * 24 * time.Hour
-)
+// unending is the end of a count that only a right guess, unlocking or the end of
+// the account ends.
+const unending = 0
+
+// ends is when a count is forgotten without anybody's doing.
+//
+// Strangers' count at an account is not: SP 800-63B-4, 3.2.2 bounds consecutive
+// failures, however slow they come, and a count that ends by itself hands whoever
+// waits a hundred more. An account has two such rows, of its password and of its
+// codes. Addresses without an account, which anybody can make up, are kept as long
+// as a known browser is, and so is the count of that browser: with a crowd whose
+// budget is spent all that time, that is 3.5 million rows. A session's count ends
+// when the session must have.
+func (g guess) ends(now time.Time) int64 {
+	switch {
+	case g.of == ofSession:
+		return store.Micros(now.Add(maxAbsolute))
+	case g.of == ofStrangers && g.who.account != "":
+		return unending
+	}
+	return store.Micros(now.Add(DeviceLife))
+}
+
+// strangersKey is the key of strangers' count at an address, with an account or
+// without.
+func (a *Accounts) strangersKey(email string) throttle.Key {
+	return a.guess.t.Key("account.password", []byte(keys.Normalise(email)))
+}
+
+// forgetGuessesAtTx forgets what was guessed at an address before it was that of
+// the account which it now is: nobody could unlock it.
+func (a *Accounts) forgetGuessesAtTx(tx *store.Tx, email string) error {
+	key := a.strangersKey(email)
+	_, err := tx.Exec(`DELETE FROM account_guess WHERE key = $1`, key[:])
+	return err
+}
 
 // tallyTx reads a count; none is zero.
 func tallyTx(tx *store.Tx, key throttle.Key) (tally, error) {
@@ -27,14 +58,10 @@ func tallyTx(tx *store.Tx, key throttle.Key) (tally, error) {
 }
 
 func putTally(tx *store.Tx, g guess, now time.Time) error {
-	life := tallyLife
-	if g.policy.shut(g.tally) {
-		life = shutLife
-	}
 	_, err := tx.Exec(`INSERT INTO account_guess (key, account, failures, paused_until, told, expires_at) VALUES ($1, $2, $3, $4, FALSE, $5)
 		ON CONFLICT (key) DO UPDATE SET account = excluded.account, failures = excluded.failures, paused_until = excluded.paused_until,
 			expires_at = excluded.expires_at`,
-		g.key[:], g.who.account, g.tally.failures, g.tally.until, store.Micros(now.Add(life)))
+		g.key[:], g.who.account, g.tally.failures, g.tally.until, g.ends(now))
 	return err
 }
 

@@ -14,7 +14,8 @@ import (
 
 // wrong records a guess that was wrong, or that was not looked at, and returns
 // the refusal. The first pause of strangers since the last right guess is told
-// to the holder, with a link that takes the browser that opens it out of it.
+// to the holder, with a link that takes the browser that opens it out of it; and
+// so is that waiting does not help any more.
 //
 // The work is the same for an address without an account: there, the link goes
 // to nobody.
@@ -87,10 +88,11 @@ func (a *Accounts) expelTx(tx *store.Tx, by access.Subject, g guess) error {
 // be found after a holiday.
 const unlockLife = 14 * 24 * time.Hour
 
-// tellPauseTx records that strangers have to wait, and tells the holder once.
+// tellPauseTx records that strangers have to wait, and tells the holder when that
+// begins and when it will not end by itself.
 func (a *Accounts) tellPauseTx(ctx context.Context, tx *store.Tx, by access.Subject, r row, g guess) error {
 	n, err := tx.Exec(`UPDATE account_guess SET told = TRUE WHERE key = $1 AND told = FALSE`, g.key[:])
-	if err == nil && n > 0 {
+	if err == nil && (n > 0 || g.policy.shut(g.tally)) {
 		err = a.tellHolderTx(ctx, tx, r, g)
 	}
 	if err != nil {
@@ -113,7 +115,7 @@ func (a *Accounts) tellHolderTx(ctx context.Context, tx *store.Tx, r row, g gues
 	if err != nil {
 		return err
 	}
-	letter := a.unlockLetter(holder, r.person, g.tally.failures, token)
+	letter := a.unlockLetter(holder, r.person, g, token)
 	if !r.state.returns() || r.confirmedAt == 0 {
 		l.kind, letter = linkNone, decoy(letter, holder)
 	}

@@ -103,13 +103,21 @@ func (a *Accounts) recoveryLetter(to string, about person) mail.Message {
 	)
 }
 
-func (a *Accounts) unlockLetter(to string, about person, failures int, token secret.String) mail.Message {
+// unlockLetter tells that strangers have to wait, and the second time that
+// waiting does not help them any more.
+func (a *Accounts) unlockLetter(to string, about person, g guess, token secret.String) mail.Message {
+	so, again := text.New("For a while none is taken from browsers that are new to your account."), text.New("Otherwise there is nothing to do. If it goes on you get one more mail like this, and then none.")
+	if g.policy.shut(g.tally) {
+		so, again = text.New("From browsers that are new to your account none is taken any more until you unlock it."), text.New("Otherwise there is nothing to do. You get no further mail about it.")
+	}
 	return a.letter("account.unlock", to, about,
 		text.New("Somebody is guessing at your account"),
-		text.New("Wrong passwords or codes for your account at %s were entered in a row: %d. For a while none is taken from browsers that are new to your account. Browsers in which you have signed in before go on as always, and nothing was changed.", a.Origin, failures),
+		text.New("Wrong passwords or codes for your account at %s were entered in a row: %d.", a.Origin, g.tally.failures),
+		so,
+		text.New("Browsers in which you have signed in before go on as always, and nothing was changed."),
 		text.New("If you want to sign in in a new browser, open this link in it. It can be used once, within %s.", config.Duration(unlockLife)),
 		line(a.URL(PathUnlock, token).Reveal()),
-		text.New("Otherwise there is nothing to do. You get this mail once, however long it goes on."),
+		again,
 	)
 }
 

@@ -213,7 +213,7 @@ func (a *Accounts) makeTx(ctx context.Context, tx *store.Tx, r row, in entered, 
 	if _, err := tx.Exec(`DELETE FROM account_link WHERE email_index = $1 AND kind = $2`, indexes[0], linkConfirm); err != nil {
 		return row{}, err
 	}
-	return r, nil
+	return r, a.forgetGuessesAtTx(tx, in.Email)
 }
 
 // readEmail reads one bare address.
