@@ -47,9 +47,9 @@
 //
 // With breach.range_url set, passwords that no list holds are looked up at a
 // service that gets the first five digits of their SHA-1 (k-anonymity) and is
-// asked to pad its answer. It has 800 ms. Whatever goes wrong is counted and
-// logged, and is as if it had not been asked: nobody is kept from signing in or
-// from choosing a password (range.go).
+// asked to pad its answer. It has 800 ms (breach.range_timeout). Whatever goes
+// wrong is counted and logged, and is as if it had not been asked: nobody is kept
+// from signing in or from choosing a password (range.go).
 //
 // # What it is not for
 //

@@ -27,6 +27,9 @@
 //   - A request that lasts obeys too: once a second it is asked anew whether the
 //     person may still do it (see watch.go). An open WebSocket or stream is no use
 //     of the session: when nothing else is done, it ends with the idle session.
+//   - A flood is bounded: of requests that cost an effort only so many are worked
+//     on at once and so many wait, and all others are refused before their body is
+//     read (see room.go), so that it takes no page from anybody else.
 //   - A request that was accepted is answered: [Edge.Serve] ends by letting
 //     running requests finish, within a deadline.
 //
@@ -34,8 +37,9 @@
 //
 // It renders no pages (package web does), knows no domains and decides nothing
 // itself: the subject comes from a [web.Authenticator], the permission from
-// [access.Subject.May]. A firewall, limits over time and ACME certificates take
-// their places in the same pipeline later.
+// [access.Subject.May]. What may be tried how often is for package throttle
+// and those who ask it. A firewall and ACME certificates take their places in the
+// same pipeline later.
 //
 // # Checks
 //

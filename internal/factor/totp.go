@@ -94,7 +94,8 @@ func grouped(s, between string) string {
 }
 
 // link is the address that sets an app up on the device that opens it, and
-// what the picture holds. https://github.com/google/google-authenticator/wiki/Key-Uri-Format
+// what the picture holds
+// (https://github.com/google/google-authenticator/wiki/Key-Uri-Format).
 func link(service, address, key string) string {
 	issuer := strings.ReplaceAll(service, ":", " ")
 	// Apps read spaces as %20 only, and not as the plus sign of forms.

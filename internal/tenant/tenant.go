@@ -28,6 +28,8 @@
 //   - An organisation can ask for a second factor, after a time in which people
 //     set one up. From then on who lacks one has no role in it (package access
 //     enforces that), and who decided it cannot be locked out by it.
+//   - What an organisation may use because the operator agreed on it with them, as
+//     text messages, follows from its plan, which only the operator gives it.
 //   - Deleting an organisation removes every role and invitation in one
 //     transaction and then destroys its key, which ends everything that was
 //     sealed under it, in backups too once the epoch is rolled (package keys).

@@ -7,6 +7,10 @@
 // (see [NewCatalogue]); English has none. A format takes the verbs of package
 // fmt; a translation may reorder them with explicit indexes (%[2]s).
 //
+// What people write themselves, and others read, is made safe to read here too:
+// names ([ReadName]) and the domains of mail addresses ([Address]), which must not
+// look like something else (Unicode TR 36).
+//
 // Package text does not know about people or requests: who renders picks the
 // [Printer] by the Accept-Language header or the account's setting.
 package text

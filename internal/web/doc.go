@@ -33,8 +33,9 @@
 //
 // # What it is not for
 //
-// It limits no rates and forwards nothing: that is package edge, which renders
-// its own refusals with [Refuse] and [WithStatus]. It knows no
+// It limits nothing and forwards nothing: what may be tried how often is package
+// throttle's, how much is worked on at once is package edge's ([Room]), which
+// renders its own refusals with [Refuse] and [WithStatus]. It knows no
 // account and no tenant: names for the header come through [Menus].
 //
 // # How to write a page
@@ -118,8 +119,9 @@
 // Functions: t (every text goes through it; its arguments may be link, code,
 // strong, time …, and a text.Text of the data goes through it too: {{t .Sentence}}),
 // link "/path" "words", code, strong, copy (a value with a copy button), short
-// (an identifier), address (a mail address, in the letters of its domain), time, ago, date, span (a duration), bytes, status "proven"
-// (a word with its shape; the words are in status.go), tone "good" "Any sentence", icon "name" (names in
+// (an identifier), address (a mail address, in the letters of its domain), time,
+// ago, date, span (a duration), bytes, status "proven" (a word with its shape; the
+// words are in status.go), tone "good" "Any sentence", icon "name" (names in
 // static/icons.svg), asset.
 //
 // Classes: panel (with header, div.body, footer; danger), table (td with

@@ -1,6 +1,6 @@
 // Package plug plugs package account into Troth: the pages on which people sign
 // up, sign in and manage their account, the session cookie, the commands with
-// which the operator helps them, and the claims A1 and A7 with the checks that
+// which the operator helps them, and the claims A1 to A5 and A7 with the checks that
 // exercise them.
 //
 // It holds no rules: a handler reads a form, calls one method of package

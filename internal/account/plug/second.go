@@ -198,6 +198,18 @@ func (p *plug) stepPage(r *web.Request, step account.Step, kind string, refusal 
 	return r.FormPage("account/code", titleCode, d, refusal)
 }
 
+// notTaken answers what did not take a step: a sign-in that is over leads back to
+// its beginning, a program gets the error, and a person the page once more.
+func (p *plug) notTaken(r *web.Request, step account.Step, kind string, err error) error {
+	switch {
+	case fault.KindOf(err) == fault.Gone:
+		return over(r, err)
+	case r.WantsJSON():
+		return err
+	}
+	return p.stepPage(r, step, kind, err)
+}
+
 // answer takes the answer of a second factor.
 func (p *plug) answer(r *web.Request) error {
 	kind := r.Value("kind")
@@ -209,13 +221,8 @@ func (p *plug) answer(r *web.Request) error {
 	o, err := p.accounts.Answer(r.Context(), r.Subject, pendingSignIn(r), account.Answer{
 		Kind: kind, Code: secret.Of(r.Value("code")), Passkey: []byte(r.Value("passkey")), Remember: r.Value("remember") != "",
 	})
-	switch {
-	case fault.KindOf(err) == fault.Gone:
-		return over(r, err)
-	case err != nil && r.WantsJSON():
-		return err
-	case err != nil:
-		return p.stepPage(r, account.StepFactor, kind, err)
+	if err != nil {
+		return p.notTaken(r, account.StepFactor, kind, err)
 	}
 	return proceed(r, o, p.signInData(r).next())
 }
@@ -224,13 +231,8 @@ func (p *plug) answer(r *web.Request) error {
 func (p *plug) sendCode(r *web.Request) error {
 	kind := r.Value("kind")
 	err := p.accounts.SendCode(r.Context(), r.Subject, pendingSignIn(r), kind)
-	switch {
-	case fault.KindOf(err) == fault.Gone:
-		return over(r, err)
-	case err != nil && r.WantsJSON():
-		return err
-	case err != nil:
-		return p.stepPage(r, account.StepFactor, kind, err)
+	if err != nil {
+		return p.notTaken(r, account.StepFactor, kind, err)
 	}
 	return r.See(withReturn(pathCode, r.ReturnTo(""), "with", kind, "sent", "1"))
 }
@@ -248,13 +250,8 @@ func (p *plug) showRenew(r *web.Request) error {
 
 func (p *plug) renew(r *web.Request) error {
 	o, err := p.accounts.Renew(r.Context(), r.Subject, pendingSignIn(r), secret.Of(r.Value("password")))
-	switch {
-	case fault.KindOf(err) == fault.Gone:
-		return over(r, err)
-	case err != nil && r.WantsJSON():
-		return err
-	case err != nil:
-		return p.stepPage(r, account.StepPassword, "", err)
+	if err != nil {
+		return p.notTaken(r, account.StepPassword, "", err)
 	}
 	return proceed(r, o, p.signInData(r).next())
 }

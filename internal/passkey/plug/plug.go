@@ -3,8 +3,8 @@
 // one signs in with a passkey is on the pages of package account.
 //
 // They are reached from the page of all ways to sign in, which is package
-// factor's. Adding one needs JavaScript, since only scripts can ask a device; everything
-// else does without.
+// factor's. Adding one needs JavaScript, since only scripts can ask a device;
+// everything else does without.
 package plug
 
 import (

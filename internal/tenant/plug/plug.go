@@ -1,12 +1,13 @@
 // Package plug is what the tenants plug into Troth: the pages of an
-// organisation and its invitations, two claims with their checks (isolation of tenants, B1; roles with effect at once, B2), the
+// organisation, its invitations and what it asks of signing in, two claims with
+// their checks (isolation of tenants, B1; roles with effect at once, B2), the
 // command line and the retention rules.
 //
 // The pages work in the tenant in which the reader works: no address of a page
 // names another one. Identifiers in an address (a person, an invitation) are
-// looked up in that tenant, and one that means nothing there is "not found". A page offers what it would
-// also do; the domain decides again when it is asked. Every change is a form
-// that works without JavaScript and ends in a 303.
+// looked up in that tenant, and one that means nothing there is "not found". A
+// page offers what it would also do; the domain decides again when it is asked.
+// Every change is a form that works without JavaScript and ends in a 303.
 package plug
 
 import (
