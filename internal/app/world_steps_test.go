@@ -48,12 +48,54 @@ func (w *world) signIn(run *rapid.T) {
 
 func (w *world) guess(run *rapid.T) {
 	d := pick(run, "person", w.people)
+	if d.guessed == bearsGuesses-1 {
+		run.Skip("strangers would wait")
+	}
+	w.guessAt(d, d.password+"!")
+	d.guessed++
+}
+
+// guessAt is a sign-in of a stranger that is refused, whatever the password is.
+func (w *world) guessAt(d *dweller, password string) {
+	w.t.Helper()
 	b := &browser{Visitor: w.visitor(), of: d}
-	w.answers(w.post(b, "/-/signin", "email", d.address, "password", d.password+"!"), http.StatusUnauthorized)
+	w.answers(w.post(b, "/-/signin", "email", d.address, "password", password), http.StatusUnauthorized)
 	w.wrong["account.sign_in_failed"]++
 	if b.Cookie("__Host-troth") != "" {
-		w.t.Fatal("a wrong password gives a cookie")
+		w.t.Fatal("what is refused gives a cookie")
 	}
+}
+
+// bearsGuesses is how many wrong guesses in a row bring no pause, and pause how
+// long the first one is.
+const (
+	bearsGuesses = 5
+	pause        = time.Minute
+)
+
+// lockOut has strangers guess until they have to wait. Then the right password
+// is of no use to them, the holder is told, and signs in in a known browser all
+// the same. When the time is over, a new browser does too.
+func (w *world) lockOut(run *rapid.T) {
+	if len(w.browsers) > 12 {
+		run.Skip("enough browsers")
+	}
+	d := pick(run, "person", w.people)
+	own := &browser{Visitor: w.visitor(), of: d}
+	w.enter(own)
+	w.answers(w.post(own, "/-/signout"), http.StatusSeeOther)
+	w.happened("account.signed_out")
+	since := w.now()
+	for range bearsGuesses {
+		w.guessAt(d, d.password+"!")
+	}
+	w.wrong["account.guesses_paused"]++
+	w.keepSecret(w.linkIn(w.letter(d.address, since)), d)
+	w.guessAt(d, d.password)
+	w.enter(own)
+	w.guessAt(d, d.password) // that ended no pause
+	w.jump(pause)
+	w.enter(&browser{Visitor: w.visitor(), of: d})
 }
 
 func (w *world) signOut(run *rapid.T) {

@@ -33,6 +33,7 @@ func TestWorld(t *testing.T) {
 			"sign up, too late":  w.confirmLate,
 			"sign in":            w.signIn,
 			"guess a password":   w.guess,
+			"lock out":           w.lockOut,
 			"sign out":           w.signOut,
 			"end other sessions": w.endOthers,
 			"change password":    w.changePassword,
@@ -73,6 +74,7 @@ type dweller struct {
 	name, address, password string
 	account                 id.Account
 	met                     bool // signed in before
+	guessed                 int  // wrong guesses of strangers in a row
 }
 
 // browser is where somebody is, or was, signed in.
@@ -268,6 +270,9 @@ func (w *world) enter(b *browser) {
 	w.happened("account.signed_in")
 	if b.of.met && !b.met {
 		w.happened("account.new_browser")
+	}
+	if !b.met {
+		b.of.guessed = 0
 	}
 	b.of.met, b.met = true, true
 	w.remember(b)
