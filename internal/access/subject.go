@@ -106,7 +106,7 @@ func (s Subject) denied(p Permission) error {
 		return ErrBarred
 	case ok && g.Staff && s.Staff && !s.Resistant:
 		return fault.New(fault.Denied, "access.passkey_needed",
-			"You may not %s in this session: staff of this service have the permission %s only when they signed in with a passkey. Add one to your account, sign in with it, and try again.", text.New(g.Doc), p)
+			"In this session you may not %s: staff of this service have the permission %s only when they signed in with a passkey. Add one to your account, sign in with it, and try again.", text.New(g.Doc), p)
 	case !ok:
 		return fault.New(fault.Denied, "access.denied", "You may not do this: nobody has the permission %s.", p)
 	case len(g.Roles) == 0:

@@ -3,7 +3,6 @@ package account
 import (
 	"strings"
 
-	"troth/internal/config"
 	"troth/internal/mail"
 	"troth/internal/secret"
 	"troth/internal/text"
@@ -39,7 +38,7 @@ func (a *Accounts) confirmLetter(in entered, token secret.String) mail.Message {
 	return a.letter("account.confirm", in.Email, person{},
 		text.New("Confirm your e-mail address"),
 		text.New("Somebody signed up at %s with this address.", a.Origin),
-		text.New("If it was you, open this link and press the button. It can be used once, within %s. In another browser than the one in which you signed up, you choose the password there.", a.Config.ConfirmLife),
+		text.New("If it was you, open this link and press the button. It can be used once, within %s. In another browser than the one in which you signed up, you choose the password there.", Spell(a.Config.ConfirmLife.D())),
 		line(a.URL(PathConfirm, token).Reveal()),
 		notAsked,
 	)
@@ -48,7 +47,7 @@ func (a *Accounts) confirmLetter(in entered, token secret.String) mail.Message {
 func (a *Accounts) addressLetter(in entered, about person, token secret.String) mail.Message {
 	return a.letter("account.address", in.Email, about,
 		text.New("Confirm your e-mail address"),
-		text.New("Your account at %s was made. Open this link and press the button, so that the address can be used to reset the password. It can be used once, within %s.", a.Origin, a.Config.ConfirmLife),
+		text.New("Your account at %s was made. Open this link and press the button, so that the address can be used to reset the password. It can be used once, within %s.", a.Origin, Spell(a.Config.ConfirmLife.D())),
 		line(a.URL(PathConfirm, token).Reveal()),
 		notAsked,
 	)
@@ -68,7 +67,7 @@ func (a *Accounts) takenLetter(to string, about person) mail.Message {
 func (a *Accounts) resetLetter(to string, about person, token secret.String) mail.Message {
 	return a.letter("account.reset", to, about,
 		text.New("Reset your password"),
-		text.New("Somebody asked to reset the password of your account at %s. If it was you, open this link. It can be used once, within %s.", a.Origin, a.Config.ResetLife),
+		text.New("Somebody asked to reset the password of your account at %s. If it was you, open this link. It can be used once, within %s.", a.Origin, Spell(a.Config.ResetLife.D())),
 		line(a.URL(PathReset, token).Reveal()),
 		notAsked,
 	)
@@ -106,16 +105,16 @@ func (a *Accounts) recoveryLetter(to string, about person) mail.Message {
 // unlockLetter tells that strangers have to wait, and the second time that
 // waiting does not help them any more.
 func (a *Accounts) unlockLetter(to string, about person, g guess, token secret.String) mail.Message {
-	so, again := text.New("For a while none is taken from browsers that are new to your account."), text.New("Otherwise there is nothing to do. If it goes on you get one more mail like this, and then none.")
+	so, again := text.New("For a while none is accepted from browsers that are new to your account."), text.New("Otherwise there is nothing to do. If it goes on you get one more mail like this, and then none.")
 	if g.policy.shut(g.tally) {
-		so, again = text.New("From browsers that are new to your account none is taken any more until you unlock it."), text.New("Otherwise there is nothing to do. You get no further mail about it.")
+		so, again = text.New("From browsers that are new to your account none is accepted any more until you unlock it."), text.New("Otherwise there is nothing to do. You get no further mail about it.")
 	}
 	return a.letter("account.unlock", to, about,
 		text.New("Somebody is guessing at your account"),
-		text.New("Wrong passwords or codes for your account at %s were entered in a row: %d.", a.Origin, g.tally.failures),
+		text.New("Wrong passwords or codes were entered for your account at %s, %d in a row.", a.Origin, g.tally.failures),
 		so,
 		text.New("Browsers in which you have signed in before go on as always, and nothing was changed."),
-		text.New("If you want to sign in in a new browser, open this link in it. It can be used once, within %s.", config.Duration(unlockLife)),
+		text.New("If you want to sign in in a new browser, open this link in it. It can be used once, within %s.", Spell(unlockLife)),
 		line(a.URL(PathUnlock, token).Reveal()),
 		again,
 	)
@@ -124,7 +123,7 @@ func (a *Accounts) unlockLetter(to string, about person, g guess, token secret.S
 func (a *Accounts) newBrowserLetter(to string, about person, token secret.String) mail.Message {
 	return a.letter("account.new_browser", to, about,
 		text.New("Sign in in a new browser"),
-		text.New("Somebody asked for a link with which your password is taken in a new browser at %s, whatever others have tried. If it was you, open this link in that browser. It can be used once, within %s.", a.Origin, a.Config.ResetLife),
+		text.New("Somebody asked for a link with which your password is accepted in a new browser at %s, whatever others have tried. If it was you, open this link in that browser. It can be used once, within %s.", a.Origin, Spell(a.Config.ResetLife.D())),
 		line(a.URL(PathUnlock, token).Reveal()),
 		notAsked,
 	)

@@ -3,7 +3,6 @@ package account
 import (
 	"time"
 
-	"troth/internal/config"
 	"troth/internal/mail"
 	"troth/internal/secret"
 	"troth/internal/store"
@@ -22,7 +21,7 @@ func on(at time.Time) text.Text { return text.New("%s", at.UTC().Format("2 Janua
 func (a *Accounts) regainLetter(to string, about person, token secret.String) mail.Message {
 	return a.letter("account.regain", to, about,
 		text.New("Recover your account"),
-		text.New("Somebody asked to recover your account at %s, because the password alone does not open it and its second factor is lost. If it was you, open this link. It can be used once, within %s.", a.Origin, a.Config.ResetLife),
+		text.New("Somebody asked to recover your account at %s, because the password alone does not open it and its second factor is lost. If it was you, open this link. It can be used once, within %s.", a.Origin, Spell(a.Config.ResetLife.D())),
 		line(a.URL(PathRecover, token).Reveal()),
 		text.New("Do you have a recovery code or another device that is signed in? That is faster: sign in with the code, or change the second factor there."),
 		notAsked,
@@ -46,7 +45,7 @@ func (a *Accounts) recoveryWaitsLetter(to string, about person, v recovery, toke
 func (a *Accounts) recoveryReadyLetter(to string, about person, token secret.String) mail.Message {
 	return a.letter("account.recovery_ready", to, about,
 		text.New("You can recover your account now"),
-		text.New("The waiting time of the recovery of your account at %s is over. With this link you set a new password, and the second factor is removed. It can be used once, within %s; for a week you can ask for another one.", a.Origin, config.Duration(regainLife)),
+		text.New("The waiting time of the recovery of your account at %s is over. With this link you set a new password, and the second factor is removed. It can be used once, within %s; for a week you can ask for another one.", a.Origin, Spell(regainLife)),
 		line(a.URL(PathRecover, token).Reveal()),
 		text.New("If you have changed your mind, do nothing: sign in as usual, and it is called off."),
 	)
@@ -73,7 +72,7 @@ func (a *Accounts) recoveredLetter(to string, about person) mail.Message {
 func (a *Accounts) addressNewLetter(to string, about person, token secret.String) mail.Message {
 	return a.letter("account.address_new", to, about,
 		text.New("Is this the new address of your account?"),
-		text.New("Somebody asked to make this the address of an account at %s. If it was you, open this link and press the button. It can be used once, within %s.", a.Origin, config.Duration(addressLife)),
+		text.New("Somebody asked to make this the address of an account at %s. If it was you, open this link and press the button. It can be used once, within %s.", a.Origin, Spell(addressLife)),
 		line(a.URL(PathAddress, token).Reveal()),
 		text.New("The address changes when the present one has agreed as well."),
 		notAsked,
@@ -81,7 +80,7 @@ func (a *Accounts) addressNewLetter(to string, about person, token secret.String
 }
 
 func (a *Accounts) addressOldLetter(to string, p pendingAddress, token secret.String) mail.Message {
-	asks := text.New("The address changes when both this mailbox and the new one have agreed, within %s: open this link, and agree or stop it.", config.Duration(addressLife))
+	asks := text.New("The address changes when both this mailbox and the new one have agreed, within %s: open this link, and agree or stop it.", Spell(addressLife))
 	if p.dueAt != 0 {
 		asks = text.New("Whoever asked says that this mailbox is out of reach. So the address changes on %s, unless you stop it: open this link, and agree or stop it.", on(store.FromMicros(p.dueAt)))
 	}

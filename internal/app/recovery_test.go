@@ -173,7 +173,7 @@ func TestDeactivatedFromEndToEnd(t *testing.T) {
 	}
 	stolen := h.copyOf(eve.Visitor)
 	p, err := eve.Post(ctx, "/-/account/deactivate")
-	h.want(p, err, http.StatusOK)
+	h.want(p, err, http.StatusSeeOther)
 	if asserts(stolen) != "" || asserts(eve.Visitor) != "" {
 		t.Error("the application is told of somebody who is deactivated")
 	}
@@ -193,5 +193,5 @@ func TestDeactivatedFromEndToEnd(t *testing.T) {
 	}
 	eve.switchTo(org)
 	p, err = ada.Post(ctx, "/-/account/deactivate")
-	h.want(p, err, http.StatusOK)
+	h.want(p, err, http.StatusSeeOther)
 }

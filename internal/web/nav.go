@@ -17,6 +17,7 @@ type NavItem struct {
 	Section string            // the heading it stands under, in English: "Organisation"
 	Label   string            // the entry, in English: "People"
 	Path    string            // where it leads; entries under it mark it as current too
+	Covers  []string          // other pages that belong to it, with what is under them
 	Icon    string            // a symbol of the sprite; "" is none
 	Needs   access.Permission // what the subject must be allowed to do
 	Order   int               // smaller comes first; a section stands where its first entry stands
@@ -64,13 +65,15 @@ type navEntry struct {
 }
 
 // navigation lists what the subject may see, less what is of no use in a
-// personal space; the entry with the longest path that leads to here is current.
+// personal space; the entry with the longest path above this page is current.
 func navigation(items []NavItem, by access.Subject, personal bool, path string) []section {
 	var out []section
-	current := ""
+	current, deepest := "", 0
 	for _, it := range items {
-		if under(path, it.Path) && len(it.Path) > len(current) {
-			current = it.Path
+		for _, page := range append([]string{it.Path}, it.Covers...) {
+			if under(path, page) && len(page) > deepest {
+				current, deepest = it.Path, len(page)
+			}
 		}
 	}
 	for _, it := range sortNav(items) {

@@ -148,10 +148,10 @@ func TestBrokenPages(t *testing.T) {
 // and the deepest that leads here is current.
 func TestNavigation(t *testing.T) {
 	items := []NavItem{
-		{Section: "B", Label: "Deep", Path: "/-/b/deep", Order: 3}, {Section: "A", Label: "Home", Path: "/-/a/", Order: 1},
+		{Section: "B", Label: "Deep", Path: "/-/b/deep", Order: 3}, {Section: "A", Label: "Home", Path: "/-/a/", Order: 1, Covers: []string{"/-/b/home"}},
 		{Section: "B", Label: "Top", Path: "/-/b", Order: 2}, {Section: "C", Label: "Secret", Path: "/-/c", Order: 4, Needs: "c.read"},
 	}
-	for path, current := range map[string]string{"/-/a/": "Home", "/-/a/x": "Home", "/-/b": "Top", "/-/b/deep/er": "Deep", "/-/bee": "", "/-/c": ""} {
+	for path, current := range map[string]string{"/-/a/": "Home", "/-/a/x": "Home", "/-/b": "Top", "/-/b/deep/er": "Deep", "/-/b/home/er": "Home", "/-/bee": "", "/-/c": ""} {
 		got := ""
 		sections := navigation(items, member(), false, path)
 		for _, s := range sections {

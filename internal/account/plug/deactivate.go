@@ -26,10 +26,8 @@ func (p *plug) deactivate(r *web.Request) error {
 		return r.Confirm(deactivation(), err)
 	}
 	signOut(r)
-	return r.Notice(web.Notice{Title: text.New("Your account is deactivated"), Icon: "check", Text: []text.Text{
-		text.New("You are signed out everywhere. Nothing was deleted."),
-		text.New("To come back, sign in as usual."),
-	}})
+	r.Flash(text.New("Your account is deactivated, and you are signed out everywhere. Nothing was deleted: to come back, sign in as usual."))
+	return r.See("/-/signin")
 }
 
 func (p *plug) showReturn(r *web.Request) error {

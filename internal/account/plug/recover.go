@@ -26,7 +26,7 @@ func (p *plug) showAskRecover(r *web.Request) error {
 }
 
 // delay is how long a recovery waits, in words.
-func (p *plug) delay() text.Text { return spell(p.config.RecoveryDelay.D()) }
+func (p *plug) delay() text.Text { return account.Spell(p.config.RecoveryDelay.D()) }
 
 func (p *plug) askRecover(r *web.Request) error {
 	if err := p.accounts.AskRecovery(r.Context(), r.Subject, r.Value("email")); err != nil {
@@ -37,7 +37,7 @@ func (p *plug) askRecover(r *web.Request) error {
 
 func (p *plug) sentRecover(r *web.Request) error {
 	return r.Notice(web.Notice{Title: text.New("Look into your mailbox"), Icon: "mail", Text: []text.Text{
-		text.New("If there is an account with this address, a mail with a link is on its way. The link lives for %s.", spell(p.config.ResetLife.D())),
+		text.New("If there is an account with this address, a mail with a link is on its way. The link lives for %s.", account.Spell(p.config.ResetLife.D())),
 		text.New("Nothing has come after some minutes? Look into the folder for spam, or ask again."),
 	}})
 }
@@ -134,7 +134,7 @@ func (p *plug) staffPage(r *web.Request, refusal error) error {
 	if err != nil {
 		return err
 	}
-	d := staffData{list, spell(p.config.StaffRecoveryWait.D())}
+	d := staffData{list, account.Spell(p.config.StaffRecoveryWait.D())}
 	if r.WantsJSON() && refusal == nil {
 		return r.JSON(d)
 	}

@@ -187,7 +187,8 @@ func TestDeactivatePages(t *testing.T) {
 	v, c := d.somebody("rests")
 	me := browserOf{t, v}
 	me.get("/-/account/deactivate", 200, "Nothing is deleted")
-	me.post("/-/account/deactivate", 200, "Your account is deactivated")
+	me.post("/-/account/deactivate", 303, "/-/signin")
+	me.get("/-/signin", 200, "Your account is deactivated", "to come back, sign in")
 	me.get(pathHome, 303, "/-/signin")
 	in := func() {
 		t.Helper()

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"troth/internal/access"
 	"troth/internal/account"
@@ -246,7 +245,7 @@ func (p *plug) askReset(r *web.Request) error {
 
 func (p *plug) sentReset(r *web.Request) error {
 	return r.Notice(web.Notice{Title: text.New("Look into your mailbox"), Icon: "mail", Text: []text.Text{
-		text.New("If there is an account with this address, a mail with a link is on its way. The link lives for %s.", spell(p.config.ResetLife.D())),
+		text.New("If there is an account with this address, a mail with a link is on its way. The link lives for %s.", account.Spell(p.config.ResetLife.D())),
 		text.New("Nothing has come after some minutes? Look into the folder for spam, or ask again."),
 	}})
 }
@@ -292,15 +291,4 @@ func orHome(path string) string {
 		return pathHome
 	}
 	return path
-}
-
-// spell writes a whole number of hours or minutes.
-func spell(d time.Duration) text.Text {
-	switch {
-	case d == time.Hour:
-		return text.New("one hour")
-	case d%time.Hour == 0:
-		return text.New("%d hours", int64(d/time.Hour))
-	}
-	return text.New("%d minutes", int64(d/time.Minute))
 }

@@ -12,7 +12,7 @@ const pathUnlockSent = "/-/unlock/sent"
 
 var (
 	titleAskUnlock = text.New("Sign in in a new browser")
-	titleUnlock    = text.New("Take my password in this browser")
+	titleUnlock    = text.New("Accept my password in this browser")
 )
 
 // unlockRoutes are for people whom strangers keep waiting by guessing at their
@@ -46,7 +46,7 @@ func (p *plug) askUnlock(r *web.Request) error {
 
 func (p *plug) sentUnlock(r *web.Request) error {
 	return r.Notice(web.Notice{Title: text.New("Look into your mailbox"), Icon: "mail", Text: []text.Text{
-		text.New("If there is an account with this address, a mail with a link is on its way. Open it in the browser in which you want to sign in. The link lives for %s.", spell(p.config.ResetLife.D())),
+		text.New("If there is an account with this address, a mail with a link is on its way. Open it in the browser in which you want to sign in. The link lives for %s.", account.Spell(p.config.ResetLife.D())),
 		text.New("Nothing has come after some minutes? Look into the folder for spam, or ask again."),
 	}})
 }
@@ -70,6 +70,6 @@ func (p *plug) unlock(r *web.Request) error {
 	if !given.IsZero() {
 		setCookie(r, deviceCookie, given.Reveal(), account.DeviceLife, http.SameSiteLaxMode)
 	}
-	r.Flash(text.New("Your password is taken in this browser now. Sign in with it within a day."))
+	r.Flash(text.New("Your password is accepted in this browser now. Sign in with it within a day."))
 	return r.See("/-/signin")
 }

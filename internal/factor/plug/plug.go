@@ -61,7 +61,7 @@ func New(d Deps) part.Part {
 	return part.Part{
 		Name: "factor", Config: d.Config.Sections(), Migrations: factor.Migrations, Tables: factor.Tables, Events: factor.Events,
 		Routes: p.routes(), Pages: part.Pages(pages), Retention: factor.Retention,
-		Nav: []web.NavItem{{Section: "You", Label: "Sign-in methods", Path: pathList, Icon: "lock", Needs: permOwn, Order: 11}},
+		Nav: []web.NavItem{{Section: "You", Label: "Sign-in methods", Path: pathList, Covers: []string{"/-/account/passkeys"}, Icon: "lock", Needs: permOwn, Order: 11}},
 	}
 }
 
