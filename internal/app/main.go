@@ -17,6 +17,7 @@ import (
 	"log"
 	"log/slog"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -128,7 +129,7 @@ func runServe(ctx context.Context, env *cli.Env, _ []string) error {
 	if err != nil {
 		return err
 	}
-	pace(int64(set.account.PasswordMemory) << 20)
+	pace(min(int64(set.account.PasswordMemory), int64(runtime.GOMAXPROCS(0))*hashMemory) << 20)
 	return errors.Join(serve(ctx, env, in), in.Close())
 }
 

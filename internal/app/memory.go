@@ -15,13 +15,14 @@ import (
 const (
 	memoryEvery = 5 * time.Second
 	memorySpare = 6 << 20  // bytes that are not worth a collection
+	hashMemory  = 64       // MiB of one hash; as many run at once as there are processors
 	memoryQuiet = 16 << 20 // bytes made within memoryEvery that still count as quiet
 )
 
 // pace lets the collector run a quarter as often as it would by default: what
 // lives is small (about 10 MB), so it would run dozens of times a second under
 // load. What that holds on to, giveBack returns; and what the program makes is
-// bounded by what hashes may take and 256 MiB beside them, above which the
+// bounded by what hashes may take and 160 MiB beside them, above which the
 // collector runs as often as it takes. The pages of SQLite are not counted: they
 // have bounds of their own. GOGC and GOMEMLIMIT overrule it.
 func pace(hashes int64) {
@@ -29,7 +30,7 @@ func pace(hashes int64) {
 		debug.SetGCPercent(400)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(hashes + 256<<20)
+		debug.SetMemoryLimit(hashes + 160<<20)
 	}
 }
 

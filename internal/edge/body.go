@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -70,6 +71,7 @@ func (s *steady) finish(deadline time.Time) {
 type patient struct {
 	net.Listener
 	stall time.Duration
+	turns *turns
 }
 
 // Accept wraps the next connection.
@@ -78,13 +80,15 @@ func (l patient) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &patientConn{Conn: c, stall: l.stall}, nil
+	return &patientConn{Conn: c, stall: l.stall, turns: l.turns}, nil
 }
 
 type patientConn struct {
 	net.Conn
 	stall time.Duration
 	set   time.Time // used by one writer at a time: crypto/tls holds a lock
+	turns *turns
+	known atomic.Bool // somebody on it was signed in
 }
 
 // Write moves the deadline on, at most once in deadlineStep.

@@ -37,6 +37,9 @@ func newRoom() *room {
 // full reports whether as many wait as may.
 func (m *room) full() bool { return m.waiting.Load() >= m.queue }
 
+// pressed reports whether somebody waits.
+func (m *room) pressed() bool { return m.waiting.Load() > 0 }
+
 // Enter waits for a place, and reports whether there is one; then Leave gives it
 // back.
 func (m *room) Enter(ctx context.Context) bool {

@@ -40,6 +40,7 @@ func (e *Edge) newServer() {
 		ReadHeaderTimeout: e.limits.HeaderTimeout,
 		IdleTimeout:       e.limits.Idle,
 		MaxHeaderBytes:    e.limits.Header,
+		ConnContext:       withConn,
 		BaseContext:       func(net.Listener) context.Context { return e.base },
 		ErrorLog:          log.New(quiet{e.o.Log}, "", 0),
 		HTTP2: &http.HTTP2Config{
@@ -73,9 +74,9 @@ func (e *Edge) Serve(ctx context.Context, listeners ...net.Listener) error {
 	defer unwatch()
 	loops.Go(func() { e.watch.run(watching, e) })
 	listeners = append(slices.Clone(listeners), e.memory)
-	failed := make(chan error, len(listeners))
+	failed, turns := make(chan error, len(listeners)), newTurns(e.room)
 	for _, l := range listeners {
-		go func() { failed <- e.server.ServeTLS(patient{l, e.limits.WriteStall}, "", "") }()
+		go func() { failed <- e.server.ServeTLS(patient{l, e.limits.WriteStall, turns}, "", "") }()
 	}
 	var err error
 	select {

@@ -87,6 +87,9 @@ func (v *visit) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // authenticate asks who it is. What cannot be told is an error: never nobody.
 func (v *visit) authenticate(r *http.Request) {
 	v.subject, v.unknown = v.edge.who(r, v.ip)
+	if v.subject.Kind == access.KindPerson {
+		vouch(r)
+	}
 	c := &v.subject.Context
 	c.IP, c.Request, c.Agent = v.ip, v.id, agent(r)
 	if c.Session == "" {

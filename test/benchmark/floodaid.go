@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -16,6 +17,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // wire is how the helpers of the flood reach the program.
@@ -55,8 +58,8 @@ type sight struct {
 	Last    string // of those
 }
 
-// personAid looks at a page of its own, fifty times a second, until its input
-// ends, and prints how long each took.
+// personAid looks at a page of its own, twenty times a second whether the one
+// before has come or not, until its input ends, and prints how long each took.
 func personAid(args []string) error {
 	var w wire
 	f := flag.NewFlagSet("person", flag.ContinueOnError)
@@ -74,6 +77,7 @@ func personAid(args []string) error {
 		return err
 	}
 	saw := sight{Took: []time.Duration{}}
+	var mu sync.Mutex
 	look := func(due time.Time) error {
 		r, err := http.NewRequest(http.MethodGet, w.origin+"/-/account/", nil)
 		if err != nil {
@@ -89,6 +93,8 @@ func personAid(args []string) error {
 		if err != nil {
 			return err
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		if res.StatusCode != http.StatusOK {
 			saw.Refused++
 			saw.Last = fmt.Sprintf("%d %.400s", res.StatusCode, page)
@@ -106,15 +112,14 @@ func personAid(args []string) error {
 	}
 	ended := make(chan struct{})
 	go func() { defer close(ended); _, _ = io.Copy(io.Discard, in) }()
-	for due := time.Now(); ; due = due.Add(20 * time.Millisecond) { // what comes late counts from when it was due
+	var looks errgroup.Group
+	for due := time.Now(); ; due = due.Add(50 * time.Millisecond) { // what comes late counts from when it was due
 		select {
 		case <-ended:
-			return out.Encode(saw)
+			return errors.Join(looks.Wait(), out.Encode(saw))
 		case <-time.After(time.Until(due)):
 		}
-		if err := look(due); err != nil {
-			return err
-		}
+		looks.Go(func() error { return look(due) })
 	}
 }
 
