@@ -150,7 +150,7 @@ func TestAListenerThatBreaksEndsServing(t *testing.T) {
 
 func TestChecksReachThisFrontDoorOnly(t *testing.T) {
 	h := open(t, nil)
-	if res, err := h.edge.Client(netip.MustParseAddr("203.0.113.1")).Get("https://localhost:8443/-/about"); err == nil {
+	if res, err := h.edge.Client(netip.MustParseAddr("198.18.0.1")).Get("https://localhost:8443/-/about"); err == nil {
 		res.Body.Close()
 		t.Error("a check came from an address of somebody else")
 	}
