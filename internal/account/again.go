@@ -104,7 +104,9 @@ func (a *Accounts) Again(ctx context.Context, by access.Subject, typed secret.St
 	}
 	amr := ""
 	var g guess
-	if !typed.IsZero() || len(with.Passkey) == 0 {
+	// Only a passkey needs no password, as it cannot be guessed: any other answer
+	// is counted with the password, whatever stands beside it.
+	if !typed.IsZero() || with.Kind != kindPasskey || len(with.Passkey) == 0 {
 		if g, err = a.presentPassword(ctx, by, r, typed, a.event(evAgainFailed, by, r.person, map[string]string{"kind": "password"}), errWrongAgain); err != nil {
 			return Signed{}, err
 		}

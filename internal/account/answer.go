@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
 	"troth/internal/access"
@@ -83,6 +84,9 @@ func (a *Accounts) answerStepTx(ctx context.Context, tx *store.Tx, by access.Sub
 			tx.Unaudited("nothing was asked, so nothing was answered")
 		}
 		return out, nil, err
+	}
+	if !slices.ContainsFunc(n.offers, func(o Offer) bool { return o.Kind == with.Kind }) {
+		return Outcome{}, nil, errNoOffer // during a pause too: the log names no kind that there is not
 	}
 	g, err := a.beginCodeTx(tx, r, o, with.Kind, paid)
 	if err != nil {

@@ -98,10 +98,13 @@ func dropPending(tx *store.Tx, digest secret.Digest) error {
 // maxPending bounds the sign-ins of one account that wait at once.
 const maxPending = 20
 
-// makePendingRoom ends the oldest sign-ins of an account that has too many.
+// makePendingRoom ends the oldest sign-ins of an account that has too many, those
+// in browsers that are new to it first: whoever has only the password pushes no
+// holder out of a browser that is known.
 func makePendingRoom(tx *store.Tx, account id.Account) error {
 	_, err := tx.Exec(`DELETE FROM account_pending WHERE account = $1 AND digest NOT IN
-		(SELECT digest FROM account_pending WHERE account = $2 ORDER BY expires_at DESC LIMIT $3)`, account, account, maxPending-1)
+		(SELECT p.digest FROM account_pending p LEFT JOIN account_device d ON d.account = p.account AND d.digest = p.device
+		WHERE p.account = $2 ORDER BY CASE WHEN d.device IS NULL THEN 1 ELSE 0 END, p.expires_at DESC LIMIT $3)`, account, account, maxPending-1)
 	return err
 }
 

@@ -29,10 +29,7 @@ type standing struct {
 
 // standingTx finds out what the browser with a device token is to an account.
 func (a *Accounts) standingTx(tx *store.Tx, account id.Account, digest secret.Digest) (standing, error) {
-	s := standing{digest: digest}
-	if account == "" {
-		return s, nil
-	}
+	s := standing{digest: digest} // without an account by the same queries: a network that cannot pay gets no hash to hide behind
 	_, known, err := deviceTx(tx, account, digest)
 	if err != nil || known {
 		s.known = known

@@ -25,9 +25,10 @@ var errRecent = fault.New(fault.Unauthenticated, "web.recent",
 	"This asks for a proof of who you are that is not older than 15 minutes, so nothing was done. Give it at /-/again and send the request again.")
 
 // stale reports whether the route wants a newer proof than the subject's. A
-// subject that is no person proved nothing that grows old.
+// subject that is no person proved nothing that grows old; a proof of the future
+// was given while the clock was wrong, and would never grow old.
 func (r *Request) stale() bool {
-	return r.route.Recent && r.Subject.Kind == access.KindPerson && r.Now.Sub(r.Subject.AuthAt) > RecentFor
+	return r.route.Recent && r.Subject.Kind == access.KindPerson && r.Now.Sub(r.Subject.AuthAt).Abs() > RecentFor
 }
 
 // askAgain leads to the page that asks who it is, and back: to the page itself,

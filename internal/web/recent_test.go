@@ -41,6 +41,7 @@ func TestRecent(t *testing.T) {
 	}{
 		"just now":            {ago: 0, r: get("/-/x"), status: 204},
 		"at the end":          {ago: RecentFor, r: get("/-/x"), status: 204},
+		"a clock that jumped": {ago: -RecentFor - 1, r: get("/-/x"), status: 303, to: "/-/x"},
 		"a page":              {ago: RecentFor + 1, r: get("/-/x?a=b"), status: 303, to: "/-/x?a=b"},
 		"a form":              {ago: time.Hour, r: from(post("/-/x", "a=b"), "http://example.com/-/the/form?q=1"), status: 303, to: "/-/the/form?q=1", undone: true},
 		"a form from nowhere": {ago: time.Hour, r: post("/-/x", "a=b"), status: 303, to: "/-/account/", undone: true},

@@ -1,0 +1,69 @@
+package account
+
+import (
+	"errors"
+	"testing"
+
+	"troth/internal/fault"
+	"troth/internal/secret"
+)
+
+// Something that claims to be a passkey beside a code saves nobody the password,
+// nor the count: otherwise whoever has stolen a session would try codes without
+// end, and learn which is right without using it up.
+func TestNoCodesWithoutThePassword(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		l, account := locked(h, "totp")
+		o, err := h.answer(h.attempt(secret.String{}), "totp", "1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		by := h.who(o.Signed.Token)
+		l.give(account, "totp", "right")
+		try := func(code string) error {
+			_, err := h.Again(ctx, by, secret.String{}, Answer{Kind: "totp", Code: secret.Of(code), Passkey: []byte("{}")})
+			return err
+		}
+		for n := range h.Config.Guessing.Free {
+			code := "wrong"
+			if n == 1 {
+				code = "right"
+			}
+			want(t, try(code), fault.Unauthenticated, "account.wrong_password")
+		}
+		want(t, try("wrong"), fault.TooMany, "account.paused")
+	})
+}
+
+// Whoever knows the password begins sign-ins without end; the one in a browser
+// that is known goes on.
+func TestSignInsOfStrangersEndNoneOfAKnownBrowser(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		locked(h, "totp")
+		first := h.attempt(secret.String{})
+		if _, err := h.answer(first, "totp", "1"); err != nil {
+			t.Fatal(err)
+		}
+		mine := h.attempt(first.Device)
+		for range maxPending + 1 {
+			h.clock.add(1000)
+			h.attempt(secret.String{})
+		}
+		if _, err := h.answer(mine, "totp", "2"); err != nil {
+			t.Errorf("the sign-in in the known browser: %v", err)
+		}
+	})
+}
+
+// During a pause too, a kind that is not set up is none: it would stand in the log.
+func TestNoKindFromOutsideIsLogged(t *testing.T) {
+	h := sqlite(t)
+	locked(h, "totp")
+	o := h.attempt(secret.String{})
+	for range h.Config.Guessing.Free {
+		_, _ = h.answer(o, "totp", "wrong")
+	}
+	if _, err := h.answer(o, "\x00<b>", "1"); !errors.Is(err, errNoOffer) {
+		t.Errorf("an unknown kind was answered %v", err)
+	}
+}
