@@ -67,3 +67,57 @@ func TestNoKindFromOutsideIsLogged(t *testing.T) {
 		t.Errorf("an unknown kind was answered %v", err)
 	}
 }
+
+// Whoever knows the password and reads the mailbox gets no further guesses at
+// codes by mailed links: a hundred in all, until a right one.
+func TestMailsBringNoFurtherCodes(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		l, account := locked(h, "totp")
+		first := h.attempt(secret.String{})
+		if _, err := h.answer(first, "totp", "1"); err != nil {
+			t.Fatal(err)
+		}
+		looked := 0
+		guess := func(device secret.String) secret.String {
+			for {
+				o := h.attempt(device)
+				device = o.Device
+				for {
+					_, err := h.answer(o, "totp", "wrong")
+					if code := fault.As(err).Code; code == "account.paused" {
+						return device
+					} else if code == "account.too_many_wrong" {
+						break
+					}
+					looked++
+				}
+			}
+		}
+		for n := range 4 {
+			h.clock.add(h.Config.Guessing.Longest.D())
+			if err := h.AskUnlock(ctx, stranger(), ada); err != nil {
+				t.Fatal(err)
+			}
+			device, err := h.UnlockByLink(ctx, stranger(), h.unlockLink(ada), secret.String{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			guess(device)
+			if n == 0 {
+				guess(secret.String{})
+			}
+		}
+		// Five at once for each count, and then one after each pause.
+		if most := 2*h.Config.Guessing.Free + 3; looked > most {
+			t.Errorf("%d codes were looked at, want at most %d", looked, most)
+		}
+		l.give(account, "totp", "8")
+		if _, err := h.answer(h.attempt(first.Device), "totp", "8"); err != nil {
+			t.Fatalf("in the known browser: %v", err)
+		}
+		l.give(account, "totp", "9")
+		if _, err := h.answer(h.attempt(secret.String{}), "totp", "9"); err != nil {
+			t.Errorf("in a new browser after a right code: %v", err)
+		}
+	})
+}

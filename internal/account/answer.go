@@ -105,6 +105,11 @@ func (a *Accounts) answerStepTx(ctx context.Context, tx *store.Tx, by access.Sub
 	if err := a.rightTx(tx, by, g); err != nil {
 		return Outcome{}, nil, err
 	}
+	if has(amr, amrMulti) {
+		if err := a.forgetCodesTx(tx, r.account); err != nil {
+			return Outcome{}, nil, err
+		}
+	}
 	o.amr = plus(o.amr, amr...)
 	e := a.event(evFactorUsed, by, r.person, map[string]string{"kind": with.Kind})
 	e.Actor = self(r.account)

@@ -92,6 +92,9 @@ func (a *Accounts) FactorChangedTx(ctx context.Context, tx *store.Tx, by access.
 			return errShortNeedsFactor
 		}
 	}
+	if err := a.forgetCodesTx(tx, account); err != nil {
+		return err
+	}
 	c := change{letter: a.factorLetter(what), ends: removed}
 	if by.Account == account {
 		c.keep = by.Session

@@ -203,8 +203,11 @@ func (a *Accounts) beginCodeTx(tx *store.Tx, r row, o ongoing, kind string, paid
 	if err != nil {
 		return guess{}, err
 	}
-	g := guess{of: ofStrangers, key: a.guess.t.Key("account.code", []byte(r.account)), who: r.person, paid: paid}
-	if from.known {
+	g := guess{of: ofStrangers, key: a.codesKey(r.account), who: r.person, paid: paid}
+	switch {
+	case from.pass:
+		g.key = a.unlockedCodesKey(r.account)
+	case from.known:
 		g = a.inBrowser(g, from)
 	}
 	err = a.countTx(tx, &g)

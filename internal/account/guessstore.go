@@ -47,6 +47,27 @@ func (a *Accounts) forgetGuessesAtTx(tx *store.Tx, email string) error {
 	return err
 }
 
+// codesKey is the key of strangers' count at the codes of an account, and
+// unlockedCodesKey that of all browsers together which a mailed link has
+// unlocked. Neither a mailed link nor a new password ends them: the mailbox is
+// what a second factor is there to be besides, and whoever reads it would have a
+// hundred more guesses for each mail. A right second factor does, and so do the
+// operator and a change of the factors themselves.
+func (a *Accounts) codesKey(account id.Account) throttle.Key {
+	return a.guess.t.Key("account.code", []byte(account))
+}
+
+func (a *Accounts) unlockedCodesKey(account id.Account) throttle.Key {
+	return a.guess.t.Key("account.code.unlocked", []byte(account))
+}
+
+// forgetCodesTx forgets the wrong guesses at the codes of an account.
+func (a *Accounts) forgetCodesTx(tx *store.Tx, account id.Account) error {
+	strangers, unlocked := a.codesKey(account), a.unlockedCodesKey(account)
+	_, err := tx.Exec(`DELETE FROM account_guess WHERE key = $1 OR key = $2`, strangers[:], unlocked[:])
+	return err
+}
+
 // tallyTx reads a count; none is zero.
 func tallyTx(tx *store.Tx, key throttle.Key) (tally, error) {
 	var t tally

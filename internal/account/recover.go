@@ -406,5 +406,5 @@ func (a *Accounts) forgetFactorsTx(tx *store.Tx, account id.Account) error {
 			return fmt.Errorf("removing the second factors of an account: %w", err)
 		}
 	}
-	return nil
+	return a.forgetCodesTx(tx, account)
 }

@@ -164,13 +164,15 @@ func (a *Accounts) passTx(tx *store.Tx, account id.Account, device secret.Digest
 	return insertLink(tx, link{digest: pass, kind: linkPass, account: account, createdAt: store.Micros(now), expiresAt: store.Micros(now.Add(passLife))})
 }
 
-// forgetGuessesTx forgets all wrong guesses at an account, wherever they came
-// from, and the links that would do so. It reports whether there were any.
+// forgetGuessesTx forgets the wrong guesses at the password of an account,
+// wherever they came from, and the links that would do so. It reports whether
+// there were any. Those at its codes stay, but of known browsers; see codesKey.
 func (a *Accounts) forgetGuessesTx(tx *store.Tx, account id.Account) (bool, error) {
 	if err := dropLinks(tx, account, linkUnlock); err != nil {
 		return false, err
 	}
-	n, err := tx.Exec(`DELETE FROM account_guess WHERE account = $1`, account)
+	strangers, unlocked := a.codesKey(account), a.unlockedCodesKey(account)
+	n, err := tx.Exec(`DELETE FROM account_guess WHERE account = $1 AND key <> $2 AND key <> $3`, account, strangers[:], unlocked[:])
 	return n > 0, err
 }
 
@@ -188,6 +190,11 @@ func (a *Accounts) Unlock(ctx context.Context, by access.Subject, account id.Acc
 		if locked, err = a.forgetGuessesTx(tx, account); err != nil {
 			return err
 		}
+		n, err := tx.Exec(`DELETE FROM account_guess WHERE account = $1`, account) // those at codes
+		if err != nil {
+			return err
+		}
+		locked = locked || n > 0
 		_, err = a.Log.AppendTx(tx, a.event(evUnlocked, by, r.person, nil))
 		return err
 	})
