@@ -92,7 +92,7 @@ func (p *plug) routes() []web.Route {
 }
 
 var (
-	titleList     = text.New("How you sign in")
+	titleList     = text.New("Sign-in methods")
 	titleApp      = text.New("Set up an authenticator app")
 	titleRecovery = text.New("Recovery codes")
 	titlePhone    = text.New("Codes by text message")

@@ -30,7 +30,7 @@ export async function factors(v) {
 // inside goes from the application, to which signing in leads, to the list.
 async function inside(v) {
   await v.go("/-/account/factors");
-  await v.is("/-/account/factors", "How you sign in");
+  await v.is("/-/account/factors", "Sign-in methods");
 }
 
 async function half(v) {
@@ -96,7 +96,7 @@ async function recovery(v) {
   v.downloading = false;
   assert.ok(codes.every((c) => saved.includes(c)), "the file holds the codes");
   await v.follow("I have kept them");
-  await v.is("/-/account/factors", "How you sign in");
+  await v.is("/-/account/factors", "Sign-in methods");
   await v.says("10 of 10 are left");
   await look(v, "factors", { screen: ["", "-dark", "-narrow"] });
   await v.go("/-/account/factors/phone");
