@@ -40,16 +40,16 @@ type Guesses struct {
 func (t *Throttle) Guesses(ctx context.Context, name string, r GuessRates) (*Guesses, error) {
 	g := &Guesses{t: t, everybody: t.Key("crowd", nil), apart: r.Apart}
 	var err error
-	make := func(part string, rate Rate, keys int) (l *Limiter) {
+	limiter := func(part string, rate Rate, keys int) (l *Limiter) {
 		if err == nil {
 			l, err = t.Limiter(ctx, Limits{Name: name + "." + part, Rate: rate, Keys: keys})
 		}
 		return l
 	}
-	g.near = make("near", r.Near, nearKeys)
-	g.wide = make("wide", r.Wide, wideKeys)
-	g.crowd = make("crowd", r.Crowd, 1)
-	g.vouch = make("vouch", r.Vouch, vouchKeys)
+	g.near = limiter("near", r.Near, nearKeys)
+	g.wide = limiter("wide", r.Wide, wideKeys)
+	g.crowd = limiter("crowd", r.Crowd, 1)
+	g.vouch = limiter("vouch", r.Vouch, vouchKeys)
 	if err == nil {
 		g.known, err = t.newMarks(ctx, name+".known", r.Known, knownKeys)
 	}
@@ -127,10 +127,11 @@ func (g Guess) Back() {
 // whoever has an account could take every network out of the crowd.
 func (g Guess) Right(who Key) {
 	g.Back()
-	if g.of == nil || !g.crowd {
-		if g.of != nil {
-			g.of.known.set(g.from.Near) // known for longer
-		}
+	if g.of == nil {
+		return
+	}
+	if !g.crowd {
+		g.of.known.set(g.from.Near) // known for longer
 		return
 	}
 	if g.of.vouch.Take(who, 1) == 0 {
