@@ -41,7 +41,13 @@
 // further away than anybody travels, is told by mail in its own transaction, with
 // a link that ends it, so often in an hour and no more (notice.go).
 //
-// The password is the first step of signing in. What else is needed follows from
+// Guesses are limited, whatever they are made at: the network pays for each, and
+// the account counts the wrong ones in a row, those of strangers apart from those
+// of each browser that its holder has used before. Nobody who knows an address
+// can keep its holder out (guess.go; SP 800-63B-4, 3.2.2).
+//
+// The password is the first step of signing in, or a passkey that verified its
+// user, which needs no second one (passkey.go). What else is needed follows from
 // the account, its second factors and what its organisations ask for, as they
 // are in the transaction of each step (pending.go): nothing that a browser sends
 // says which steps there are, so none can be dropped, and nobody learns of a
@@ -83,16 +89,19 @@
 // # Who may
 //
 // Methods take the subject first. What people do is for the one who asks and
-// needs the permission account.own; what the operator does on the host (recover,
-// suspend, destroy, admit, say who is staff) takes the system subject, which no page can become. The first
-// platform owner signs up by a link that the server prints ([Accounts.FirstOwnerLink]).
+// needs the permission account.own; helping others to recover needs
+// account.recover, which staff have. What the operator does on the host (recover,
+// rescue, unlock, suspend, import, destroy, admit, say who is staff) takes the
+// system subject, which no page can become. The first platform owner signs up by a
+// link that the server prints ([Accounts.FirstOwnerLink]).
 //
 // # What it is not for
 //
 // Who may do what in which tenant is decided by package access; tenants, roles
 // and invitations belong to package tenant, which fills [Founder], [Inviter],
-// [Leaver] and [Policies]. The second factors themselves are behind [Factors] and
-// [Passkeys]. How guesses are limited is in guess.go.
+// [Leaver], [CoOwners], [Organisations] and [Policies]. The second factors
+// themselves are behind [Factors] and [Passkeys], budgets of networks in package
+// throttle, places in package place.
 //
 // Standards: NIST SP 800-63B-4, OWASP ASVS 5.0 chapters 6 and 7, RFC 9106.
 package account

@@ -46,7 +46,7 @@ const (
 var errStale = fault.New(fault.Gone, "account.sign_in_gone", "This sign-in took too long, was used already, or something about the account was changed meanwhile. Sign in again.")
 
 // ongoing is a sign-in between its steps, as it is stored. It says what was
-// proven, never what is still to be: that is derived each time ([needsTx]), so
+// proven, never what is still to be: that is derived each time ([Accounts.needsTx]), so
 // that no step can be dropped.
 type ongoing struct {
 	digest     secret.Digest

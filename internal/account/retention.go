@@ -34,7 +34,7 @@ var Retention = append(guessRetention, []retention.Rule{
 	},
 	{
 		Table: "account_link", Every: 15 * time.Minute,
-		Keep: "Until the link is used or expires: an hour for a new password, a day for what was applied for, a week for ending a session that a notice told of, two weeks to unlock an account.",
+		Keep: "Until the link is used or expires: an hour for a new password, a day for what was applied for, a week for ending a session that a notice told of and for undoing a change of address, two weeks to unlock an account, and as long as a recovery or a change of address waits for stopping it. That an account was unlocked in a browser stands here too, for a day.",
 		Sweep: func(_ context.Context, tx *store.Tx, now time.Time) (int64, error) {
 			return tx.Exec(`DELETE FROM account_link WHERE digest IN
 				(SELECT digest FROM account_link WHERE expires_at <= $1 LIMIT $2)`, store.Micros(now), sweepLimit)
