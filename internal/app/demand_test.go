@@ -82,6 +82,7 @@ func TestAnOrganisationAsksForASecondFactor(t *testing.T) {
 	member.signIn() // sessions have been idle for too long
 	says(member, "/-/account/", "Orchard lets in only who used a second factor, so you cannot work there")
 	says(member, "/-/switch", "Second factor needed", "prove yourself")
+	says(member, "/-/org/", "Second factor needed", "prove yourself")
 	p, err = member.Post(ctx, "/-/switch", "tenant", string(org))
 	h.want(p, err, http.StatusForbidden)
 	if !strings.Contains(p.Body, "lets in only who used a second factor") {

@@ -23,6 +23,7 @@ func (p plug) overview(r *web.Request) error {
 		Current tenant.Membership // zero in no tenant
 		Others  []tenant.Membership
 		Role    text.Text
+		Demands map[id.Tenant]tenant.Notice // what the others ask
 	}
 	for _, m := range own {
 		if m.ID == r.Subject.Tenant {
@@ -34,6 +35,9 @@ func (p plug) overview(r *web.Request) error {
 	}
 	if data.Current.Kind == tenant.Organisation {
 		return r.Page("tenant/overview", text.New("%s", data.Current.Name), data)
+	}
+	if data.Demands, err = p.Tenants.Demands(r.Context(), r.Subject); err != nil {
+		return err
 	}
 	return r.Page("tenant/personal", text.New("Organisations"), data)
 }
