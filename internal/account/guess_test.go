@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"troth/internal/audit"
+	"troth/internal/config"
 	"troth/internal/fault"
 	"troth/internal/id"
 	"troth/internal/password"
@@ -400,12 +401,38 @@ func TestGuessingConfig(t *testing.T) {
 		"delay": func(g *Guessing) { g.Delay = 0 }, "longest": func(g *Guessing) { g.Longest = 1 << 62 },
 		"network_burst": func(g *Guessing) { g.NetworkBurst = 0 }, "network_every": func(g *Guessing) { g.NetworkEvery = 0 },
 		"crowd_burst": func(g *Guessing) { g.CrowdBurst = -1 }, "crowd_every": func(g *Guessing) { g.CrowdEvery = 1 << 62 },
+		"effort_burst": func(g *Guessing) { g.EffortBurst = 0 }, "effort_every": func(g *Guessing) { g.EffortEvery = 0 },
 	} {
 		bad := good
 		change(&bad)
 		if f := fault.As(bad.check()); f == nil || f.Field != "throttle."+name {
 			t.Errorf("a wrong %s is answered %v", name, bad.check())
 		}
+	}
+}
+
+// What costs work and is no guess has a budget of each network, as configured.
+func TestEffort(t *testing.T) {
+	h := sqlite(t, func(o *Options) {
+		o.Config.Guessing.EffortBurst, o.Config.Guessing.EffortEvery = 2, config.Duration(time.Minute)
+	})
+	ask := func(ip string) error { return h.AskUnlock(ctx, from(ip), "nobody@example.org") }
+	for range 2 {
+		if err := ask("203.0.113.1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := ask("203.0.113.1")
+	want(t, err, fault.TooMany, "account.too_often")
+	if after := fault.As(err).After; after <= 0 || after > time.Minute {
+		t.Errorf("it says to come back after %s", after)
+	}
+	if err := ask("203.0.113.2"); err != nil {
+		t.Errorf("its neighbour: %v", err)
+	}
+	h.clock.add(time.Minute)
+	if err := ask("203.0.113.1"); err != nil {
+		t.Errorf("a minute later: %v", err)
 	}
 }
 

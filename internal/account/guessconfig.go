@@ -20,6 +20,8 @@ type Guessing struct {
 	NetworkEvery config.Duration `toml:"network_every" doc:"How long it takes until a network has one more."`
 	CrowdBurst   int             `toml:"crowd_burst" doc:"How many wrong guesses all networks together can make at once from which nobody has signed in within 30 days. The more of it is spent, the fewer each of them has."`
 	CrowdEvery   config.Duration `toml:"crowd_every" doc:"How long it takes until they have one more. Choose it by how many wrong passwords a usual day brings from new places."`
+	EffortBurst  int             `toml:"effort_burst" doc:"How often a network can ask at once for what costs as much work as a guess and is none: to sign up, and for mailed links."`
+	EffortEvery  config.Duration `toml:"effort_every" doc:"How long it takes until it can once more. Make it shorter where many people sign up from one network."`
 }
 
 func defaultGuessing() Guessing {
@@ -27,6 +29,7 @@ func defaultGuessing() Guessing {
 		Free: 5, Delay: config.Duration(time.Minute), Longest: config.Duration(time.Hour), Limit: maxGuesses, BrowserLimit: 20,
 		NetworkBurst: 20, NetworkEvery: config.Duration(30 * time.Second),
 		CrowdBurst: 500, CrowdEvery: config.Duration(10 * time.Second),
+		EffortBurst: 60, EffortEvery: config.Duration(10 * time.Second),
 	}
 }
 
@@ -61,6 +64,12 @@ func (c Guessing) rates() throttle.GuessRates {
 	}
 }
 
+// effort is how often a network may ask for what costs the work of a hash and
+// guesses at nothing: to sign up, or for a link.
+func (c Guessing) effort() throttle.Rate {
+	return throttle.Rate{Every: c.EffortEvery.D(), Burst: c.EffortBurst}
+}
+
 func (c *Guessing) check() error {
 	for _, n := range []struct {
 		key             string
@@ -68,6 +77,7 @@ func (c *Guessing) check() error {
 	}{
 		{"free", c.Free, 1, 10}, {"limit", c.Limit, c.Free, maxGuesses}, {"browser_limit", c.BrowserLimit, c.Free, maxGuesses},
 		{"network_burst", c.NetworkBurst, 1, 1000}, {"crowd_burst", c.CrowdBurst, 1, 10_000_000},
+		{"effort_burst", c.EffortBurst, 1, 10_000},
 	} {
 		if n.value < n.low || n.value > n.top {
 			return fault.New(fault.Invalid, "account.config", "throttle.%s is %d; it can be %d to %d.", n.key, n.value, n.low, n.top).On("throttle." + n.key)
@@ -80,6 +90,7 @@ func (c *Guessing) check() error {
 		{"delay", c.Delay, config.Duration(time.Second), c.Longest}, {"longest", c.Longest, config.Duration(time.Second), config.Duration(24 * time.Hour)},
 		{"network_every", c.NetworkEvery, config.Duration(time.Millisecond), config.Duration(time.Hour)},
 		{"crowd_every", c.CrowdEvery, config.Duration(time.Millisecond), config.Duration(time.Hour)},
+		{"effort_every", c.EffortEvery, config.Duration(time.Millisecond), config.Duration(time.Hour)},
 	} {
 		if d.value < d.low || d.value > d.top {
 			return fault.New(fault.Invalid, "account.config", "throttle.%s is %s; it can be %s to %s.", d.key, d.value, d.low, d.top).On("throttle." + d.key)

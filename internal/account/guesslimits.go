@@ -30,7 +30,7 @@ func (a *Accounts) openGuesses(ctx context.Context) (err error) {
 		}
 	}
 	if g.from, err = g.t.Guesses(ctx, "account.guess", a.Config.Guessing.rates()); err == nil {
-		g.effort, err = g.t.Limiter(ctx, throttle.Limits{Name: "account.effort", Rate: throttle.Rate{Every: effortEvery, Burst: effortBurst}})
+		g.effort, err = g.t.Limiter(ctx, throttle.Limits{Name: "account.effort", Rate: a.Config.Guessing.effort()})
 	}
 	if err == nil {
 		g.passkeys, err = g.t.Limiter(ctx, throttle.Limits{Name: "account.passkey", Rate: throttle.Rate{Every: passkeyEvery, Burst: passkeyBurst}})
@@ -40,13 +40,6 @@ func (a *Accounts) openGuesses(ctx context.Context) (err error) {
 	}
 	return nil
 }
-
-// How often a network may ask for what costs the work of a hash and guesses at
-// nothing: to sign up, or for a link.
-const (
-	effortBurst = 60
-	effortEvery = 10 * time.Second
-)
 
 // errGuesses is what a network is told that has guessed wrong too often, or that
 // has to wait because others have: whatever the address is that was typed.
