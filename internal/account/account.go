@@ -216,6 +216,7 @@ const permOwn access.Permission = "account.own"
 var Permissions = []access.Grant{
 	{Permission: permOwn, Doc: "manage your own account: name, password and sessions", Self: true},
 	{Permission: permRecover, Doc: "help people recover their accounts, together with another member of staff", Staff: true},
+	{Permission: permUnlock, Doc: "unlock accounts at which others have guessed", Staff: true},
 }
 
 // onHost is nil for the operator on the host.

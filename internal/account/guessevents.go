@@ -22,6 +22,7 @@ const (
 	evUnlockAsked     = "account.unlock_asked"
 	evUnlockUnknown   = "account.unlock_unknown"
 	evUnlocked        = "account.unlocked"
+	evUnlockedFor     = "account.unlocked_for"
 	evGuessing        = "account.guessing_set"
 )
 
@@ -34,6 +35,7 @@ var guessEvents = []audit.Type{
 	{Name: evUnlockAsked, Sentence: "{actor} asked for a link to sign in in a new browser"},
 	{Name: evUnlockUnknown, Sentence: "{actor} asked for a link to sign in in a new browser, for an address without an account", Outcome: audit.Failure},
 	{Name: evUnlocked, Sentence: "{actor} unlocked the account: wrong passwords and codes are forgotten"},
+	{Name: evUnlockedFor, Sentence: "{actor} unlocked the account for its holder: {reason}"},
 	{Name: evGuessing, Sentence: "{actor} set how many wrong guesses in a row the account bears: {free}, then none for {pause}"},
 }
 

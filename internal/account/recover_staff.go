@@ -43,7 +43,7 @@ const staffOpen = 3 * 24 * time.Hour
 // staff who may (account.recover). It does nothing until another member of
 // staff approves it. The reason is sealed under the keys of the account.
 func (a *Accounts) OpenRecovery(ctx context.Context, by access.Subject, email, reason string) (id.Recovery, error) {
-	if err := helper(by); err != nil {
+	if err := helper(by, permRecover); err != nil {
 		return "", err
 	}
 	email, err := readEmail(email)
@@ -100,7 +100,7 @@ func (a *Accounts) OpenRecovery(ctx context.Context, by access.Subject, email, r
 // ApproveRecovery lets a recovery that another member of staff opened begin to
 // wait, and tells every address of the account.
 func (a *Accounts) ApproveRecovery(ctx context.Context, by access.Subject, which id.Recovery) (due time.Time, err error) {
-	if err := helper(by); err != nil {
+	if err := helper(by, permRecover); err != nil {
 		return time.Time{}, err
 	}
 	err = a.DB.Write(ctx, func(tx *store.Tx) error {
@@ -136,7 +136,7 @@ func (a *Accounts) ApproveRecovery(ctx context.Context, by access.Subject, which
 
 // RefuseRecovery ends a recovery that staff opened; any member of staff can.
 func (a *Accounts) RefuseRecovery(ctx context.Context, by access.Subject, which id.Recovery) error {
-	if err := helper(by); err != nil {
+	if err := helper(by, permRecover); err != nil {
 		return err
 	}
 	err := a.DB.Write(ctx, func(tx *store.Tx) error {
@@ -185,17 +185,17 @@ func orRequest(err error) error {
 	return errNoRequest
 }
 
-// helper is nil for a signed-in member of staff who may help.
-func helper(by access.Subject) error {
+// helper is nil for a signed-in member of staff who may help in this way.
+func helper(by access.Subject, may access.Permission) error {
 	if by.Kind != access.KindPerson {
 		return errNobody
 	}
-	return by.Require(permRecover)
+	return by.Require(may)
 }
 
 // StaffRecoveries lists what staff have opened, the newest first.
 func (a *Accounts) StaffRecoveries(ctx context.Context, by access.Subject) ([]StaffRecovery, error) {
-	if err := helper(by); err != nil {
+	if err := helper(by, permRecover); err != nil {
 		return nil, err
 	}
 	now := a.now()

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"troth/internal/access"
 	"troth/internal/fault"
 	"troth/internal/secret"
 )
@@ -202,6 +203,55 @@ func TestCodesArePausedForStrangersOnly(t *testing.T) {
 		mails := h.post.to(ada)
 		if last := mails[len(mails)-1]; last.Kind != "account.unlock" && !strings.Contains(mails[len(mails)-2].Kind, "unlock") {
 			t.Errorf("the holder was sent %q last", last.Kind)
+		}
+	})
+}
+
+// One member of staff unlocks, for a reason that stands in the log, and the
+// holder is told; nobody else does, and nobody for the own account.
+func TestUnlockByStaff(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		by, _ := h.person(ada, goodWord)
+		one := h.staff("one@staff.example")
+		for _, c := range []struct {
+			by            access.Subject
+			email, reason string
+			kind          fault.Kind
+			code          string
+		}{
+			{stranger(), ada, "called us", fault.Unauthenticated, "account.sign_in"},
+			{by, "one@staff.example", "called us", fault.Denied, "access.denied"},
+			{one, "x", "called us", fault.Invalid, "mail.address"},
+			{one, ada, "", fault.Invalid, "account.reason"},
+			{one, "nobody@example.org", "called us", fault.NotFound, "account.unknown"},
+			{one, "one@staff.example", "lost my key", fault.Denied, "account.own_unlock"},
+		} {
+			_, err := h.UnlockFor(ctx, c.by, c.email, c.reason)
+			want(t, err, c.kind, c.code)
+		}
+		h.shuts(ada)
+		h.shuts("nobody@example.org")
+		link := h.unlockLink(ada)
+		if locked, err := h.UnlockFor(ctx, one, "ADA@example.org", "called us, passport seen"); err != nil || !locked {
+			t.Fatalf("%t, %v", locked, err)
+		}
+		if _, err := h.SignIn(ctx, from("203.0.113.2"), attempt(ada, goodWord)); err != nil {
+			t.Errorf("the holder in a new browser: %v", err)
+		}
+		if _, err := h.PeekUnlock(ctx, link); !errors.Is(err, errGone) {
+			t.Errorf("the link that would do it again: %v", err)
+		}
+		if h.rows("account_guess") != 1 {
+			t.Error("another's guesses were forgotten too")
+		}
+		if locked, err := h.UnlockFor(ctx, one, ada, "called us again"); err != nil || locked {
+			t.Errorf("once more: %t, %v", locked, err)
+		}
+		if n := count(h.kinds(ada), "account.unlocked"); n != 2 {
+			t.Errorf("the holder was told %d times", n)
+		}
+		if n := count(h.events(by.Tenant), evUnlockedFor); n != 2 {
+			t.Errorf("the log says it %d times", n)
 		}
 	})
 }

@@ -139,6 +139,49 @@ func TestStaffRecoveryFromEndToEnd(t *testing.T) {
 	}
 }
 
+// One member of staff unlocks an account that strangers have guessed at, by the
+// button beside the one that opens a recovery.
+func TestStaffUnlock(t *testing.T) {
+	t.Parallel()
+	h := raise(t)
+	ctx := t.Context()
+	ada, one := h.person("ada"), h.helper("one")
+	const path = "/-/staff/unlock"
+	p, err := one.Get(ctx, "/-/staff/recovery")
+	if h.want(p, err, http.StatusOK); !strings.Contains(p.Body, `formaction="`+path+`"`) {
+		t.Errorf("there is no button: %s", told(p))
+	}
+	p, err = ada.Post(ctx, path, "email", ada.address, "reason", "it is me")
+	h.want(p, err, http.StatusForbidden)
+	p, err = one.Post(ctx, path, "email", "nobody@canary.invalid", "reason", "called us")
+	if h.want(p, err, http.StatusNotFound); !strings.Contains(p.Body, "no account with this address") {
+		t.Errorf("the page does not say why: %s", told(p))
+	}
+	enters := func(status int) {
+		t.Helper()
+		v := h.visitor()
+		p, err := v.Post(ctx, "/-/signin", "email", ada.address, "password", ada.password)
+		h.want(p, err, status)
+	}
+	for range bearsGuesses {
+		p, err := h.visitor().Post(ctx, "/-/signin", "email", ada.address, "password", "not hers at all")
+		h.want(p, err, http.StatusUnauthorized)
+	}
+	enters(http.StatusUnauthorized)
+	since := h.clock.now()
+	p, err = one.Post(ctx, path, "email", ada.address, "reason", "called us, passport seen")
+	h.want(p, err, http.StatusSeeOther)
+	if m := h.letter(ada.address, since); !strings.Contains(m.Body, "forgot the wrong passwords") {
+		t.Errorf("the holder was told %q", m.Body)
+	}
+	enters(http.StatusSeeOther)
+	h.passes(time.Hour)
+	p, err = one.Post(ctx, path, "email", ada.address, "reason", "called us again")
+	if h.want(p, err, http.StatusSeeOther); !strings.HasPrefix(p.Header.Get("Location"), "/-/again?") {
+		t.Errorf("an hour later it does not ask who it is: %s", p.Header.Get("Location"))
+	}
+}
+
 // subjectOf is who somebody's browser is.
 func (h *house) subjectOf(w *who) access.Subject {
 	h.t.Helper()

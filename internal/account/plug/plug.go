@@ -32,6 +32,9 @@ const permOwn = "account.own"
 // permRecover is what staff may do for people who are locked out.
 const permRecover = "account.recover"
 
+// permUnlock is what staff may do for people whom strangers keep out.
+const permUnlock = "account.unlock"
+
 // plug is package account as pages.
 type plug struct {
 	accounts *account.Accounts

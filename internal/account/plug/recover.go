@@ -19,7 +19,10 @@ var (
 	titleStaff      = text.New("Recoveries")
 )
 
-const pathStaffRecovery = "/-/staff/recovery"
+const (
+	pathStaffRecovery = "/-/staff/recovery"
+	pathStaffUnlock   = "/-/staff/unlock" // a button of that page
+)
 
 func (p *plug) showAskRecover(r *web.Request) error {
 	return r.Page("account/ask_recover", titleAskRecover, p.delay())
@@ -169,6 +172,20 @@ func (p *plug) staffRecovery(r *web.Request) error {
 		r.Flash(text.New("The recovery is refused."))
 	default:
 		return errDo
+	}
+	return r.See(pathStaffRecovery)
+}
+
+// staffUnlock unlocks an account (email, reason).
+func (p *plug) staffUnlock(r *web.Request) error {
+	locked, err := p.accounts.UnlockFor(r.Context(), r.Subject, r.Value("email"), r.Value("reason"))
+	if err != nil {
+		return p.staffPage(r, err)
+	}
+	if locked {
+		r.Flash(text.New("The account is unlocked: its holder can sign in in a new browser. They were told."))
+	} else {
+		r.Flash(text.New("Nothing was counted at this account, so that nobody was kept out of it. Its holder was told that you unlocked it."))
 	}
 	return r.See(pathStaffRecovery)
 }

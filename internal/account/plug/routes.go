@@ -40,5 +40,6 @@ func (p *plug) recoverRoutes() []web.Route {
 		{Method: post, Path: "/-/account/deactivate", Needs: permOwn, Recent: true, Doc: "Deactivate the own account.", Handle: p.deactivate},
 		{Method: get, Path: pathStaffRecovery, Needs: permRecover, Recent: true, Doc: "The recoveries that staff have opened, also as JSON.", Handle: p.showStaffRecovery},
 		{Method: post, Path: pathStaffRecovery, Needs: permRecover, Recent: true, Doc: "Open a recovery (email, reason), or approve or refuse one (recovery, do=approve or do=refuse).", Handle: p.staffRecovery},
+		{Method: post, Path: pathStaffUnlock, Needs: permUnlock, Recent: true, Doc: "Forget the wrong guesses at an account, so that new browsers need not wait (email, reason).", Handle: p.staffUnlock},
 	}
 }
