@@ -106,7 +106,7 @@ async function signingIn(v, by) {
   await by.rests(/^Something needs your attention/, "the summary of what is wrong has the focus");
   await by.tabs("E-mail address", "Password");
   await by.types(v.password);
-  await by.tabs("Sign in");
+  await by.tabs("Show", "Sign in");
   await by.enter();
   await v.is("/", "Notes");
 }
@@ -135,7 +135,8 @@ async function account(v, by) {
   await v.go("/-/account/");
   await by.tabs("Skip to the content");
   await by.key("Enter");
-  await by.tabs("Name", "Change the name", "Change the password", "Show the sessions");
+  await by.tabs("Name", "Change the name", "Change the address", "Change the password");
+  await by.to("Show the sessions");
   await by.enter();
   await v.is("/-/account/sessions", "Where you are signed in");
 }
