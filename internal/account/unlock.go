@@ -176,6 +176,17 @@ func (a *Accounts) forgetGuessesTx(tx *store.Tx, account id.Account) (bool, erro
 	return n > 0, err
 }
 
+// unlockTx forgets all wrong guesses at an account, at its codes too. It reports
+// whether there were any.
+func (a *Accounts) unlockTx(tx *store.Tx, account id.Account) (bool, error) {
+	locked, err := a.forgetGuessesTx(tx, account)
+	if err != nil {
+		return false, err
+	}
+	n, err := tx.Exec(`DELETE FROM account_guess WHERE account = $1`, account)
+	return locked || n > 0, err
+}
+
 // Unlock forgets all wrong guesses at an account, for the operator on the host.
 // It reports whether there were any.
 func (a *Accounts) Unlock(ctx context.Context, by access.Subject, account id.Account) (locked bool, err error) {
@@ -187,14 +198,9 @@ func (a *Accounts) Unlock(ctx context.Context, by access.Subject, account id.Acc
 		return false, err
 	}
 	err = a.DB.Write(ctx, func(tx *store.Tx) error {
-		if locked, err = a.forgetGuessesTx(tx, account); err != nil {
+		if locked, err = a.unlockTx(tx, account); err != nil {
 			return err
 		}
-		n, err := tx.Exec(`DELETE FROM account_guess WHERE account = $1`, account) // those at codes
-		if err != nil {
-			return err
-		}
-		locked = locked || n > 0
 		_, err = a.Log.AppendTx(tx, a.event(evUnlocked, by, r.person, nil))
 		return err
 	})

@@ -45,7 +45,7 @@ func (a *Accounts) UnlockFor(ctx context.Context, by access.Subject, email, reas
 		case r.account == by.Account:
 			return errOwnUnlock
 		}
-		if locked, err = a.forgetGuessesTx(tx, r.account); err != nil {
+		if locked, err = a.unlockTx(tx, r.account); err != nil {
 			return err
 		}
 		present, err := a.open(ctx, r.person, "email", r.email) // never what was typed
