@@ -54,6 +54,15 @@ type AddressChange struct {
 // Old reports whether the old mailbox has to agree, as is usual.
 func (c AddressChange) Old() bool { return c.DueAt.IsZero() }
 
+var errMeanwhile = fault.New(fault.Conflict, "account.address_meanwhile", "The address of your account was changed or confirmed a moment ago. Look at your account, and ask again.")
+
+func orMeanwhile(err error) error {
+	if err != nil {
+		return err
+	}
+	return errMeanwhile
+}
+
 var errSameAddress = fault.New(fault.Invalid, "account.same_address", "This is your address already.").On("email")
 
 // AskAddress begins to change the address of the one who asks, and replaces a
@@ -147,6 +156,11 @@ func (a *Accounts) askAddressTx(ctx context.Context, tx *store.Tx, by access.Sub
 	}
 	if here >= fromOneNetwork || all >= fromAll {
 		return fault.New(fault.TooMany, "account.address_often", "You have asked for this often within the last hour. Look into both mailboxes, or try again in an hour.").In(time.Hour)
+	}
+	// Whom to ask was read before: another change may have been done meanwhile,
+	// and its former mailbox agrees to nothing any more.
+	if now, err := byID(tx, r.account); err != nil || now.state != Active || !bytes.Equal(now.email, r.email) || now.confirmedAt != r.confirmedAt {
+		return orMeanwhile(err)
 	}
 	if err := dropLinks(tx, r.account, linkAddressNew, linkAddressOld); err != nil {
 		return err

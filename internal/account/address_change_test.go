@@ -126,6 +126,34 @@ func TestAddressChangesWhenBothAgree(t *testing.T) {
 	})
 }
 
+// A question that was begun before another change was done asks nobody: it would
+// ask the mailbox that has just been left.
+func TestQuestionCrossesChange(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		h.person(ada, goodWord)
+		by, _ := h.signIn(ada, goodWord)
+		r, v, err := h.find(ctx, by.Account)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask, err := h.newAddressAsk(ctx, by, r, v, "third@example.org", false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old, fresh := h.asks(by, ada, adaNew, false)
+		h.agree(old)
+		if done, err := h.AgreeAddress(ctx, by, fresh); err != nil || !done {
+			t.Fatalf("both agreed: %v, %v", done, err)
+		}
+		mails := len(h.kinds(ada))
+		err = h.DB.Write(ctx, func(tx *store.Tx) error { return h.askAddressTx(ctx, tx, by, r, v, ask) })
+		want(t, err, fault.Conflict, "account.address_meanwhile")
+		if all := h.kinds(ada); len(all) != mails {
+			t.Errorf("the former mailbox was asked: %v", all)
+		}
+	})
+}
+
 // Each side can stop a change, and so can whoever is signed in; what was mailed
 // for it is of no use then.
 func TestAddressChangeIsStopped(t *testing.T) {

@@ -178,7 +178,8 @@ func (a *Accounts) factorAgainTx(ctx context.Context, tx *store.Tx, by access.Su
 }
 
 // renewSessionTx gives a session another token and the present as the time at
-// which its holder was known. What was proven before still was.
+// which its holder was known. What was proven before still was; that a browser
+// stood in for something was no proof, and is over.
 func (a *Accounts) renewSessionTx(tx *store.Tx, by access.Subject, amr string) (Signed, error) {
 	var s session
 	err := s.scan(tx.QueryRow(`SELECT `+sessionColumns+` FROM session WHERE session = $1 AND account = $2`, by.Session, by.Account))
@@ -188,10 +189,11 @@ func (a *Accounts) renewSessionTx(tx *store.Tx, by access.Subject, amr string) (
 	if err != nil {
 		return Signed{}, err
 	}
+	before := slices.DeleteFunc(strings.Fields(s.amr), func(v string) bool { return v == amrRemembered })
 	token := secret.NewToken()
 	digest, _ := secret.DigestOf(token.Reveal())
 	if _, err := tx.Exec(`UPDATE session SET digest = $1, auth_at = $2, seen_at = $3, amr = $4 WHERE session = $5`,
-		digest[:], store.Micros(a.now()), store.Micros(a.now()), plus(s.amr, strings.Fields(amr)...), s.session); err != nil {
+		digest[:], store.Micros(a.now()), store.Micros(a.now()), plus(strings.Join(before, " "), strings.Fields(amr)...), s.session); err != nil {
 		return Signed{}, err
 	}
 	tx.Changed(topic, hex.EncodeToString(s.digest[:]))

@@ -66,6 +66,11 @@ func TestAgainWithFactor(t *testing.T) {
 		want(t, err, fault.Invalid, "account.code_missing")
 		_, err = again(goodWord, code("totp", "9"))
 		want(t, err, fault.Unauthenticated, "account.wrong_code")
+		// Without the password nothing is said about a code, whatever comes beside it.
+		for _, guess := range []string{"2", "9"} {
+			_, err = again("", Answer{Kind: "totp", Code: secret.Of(guess), Passkey: []byte("{}")})
+			want(t, err, fault.Unauthenticated, "account.wrong_password")
+		}
 		_, err = again(goodWord, code("email", "2"))
 		want(t, err, fault.Invalid, "account.no_factor")
 		_, err = again(newWord, code("totp", "2"))

@@ -264,6 +264,15 @@ func TestRememberedBrowser(t *testing.T) {
 		if o := h.attempt(device); o.Next != StepNone || h.who(o.Signed.Token).Factor || !h.who(o.Signed.Token).Browser || !o.Device.Equal(device) {
 			t.Errorf("in a remembered browser: %+v", o)
 		}
+		stood := h.attempt(device)
+		l.codes["totp again"] = true
+		renewed, err := h.Again(ctx, h.who(stood.Signed.Token), secret.Of(goodWord), code("totp", "again"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if by := h.who(renewed.Token); !by.Factor || by.Browser {
+			t.Errorf("after the factor was given: %v", by.AMR)
+		}
 		asked("another browser", secret.String{}, StepFactor)
 		forged := []byte(device.Reveal())
 		forged[3] ^= 1

@@ -33,6 +33,7 @@ var (
 	errOwnRescue = fault.New(fault.Denied, "account.own_rescue", "Nobody helps to recover the own account. Ask another member of staff.")
 	errStaffOpen = fault.New(fault.Conflict, "account.recovery_open", "Staff have opened a recovery of this account already: look at the list.").On("email")
 	errNobodyHas = fault.New(fault.NotFound, "account.unknown", "There is no account with this address.").On("email")
+	errLeft      = fault.New(fault.Conflict, "account.opener_left", "Whoever opened this recovery is no longer staff, so there is one hand only. Refuse it, and open another one.")
 	errNoRequest = fault.New(fault.NotFound, "account.no_recovery", "This recovery was finished, refused or stopped, or has expired.")
 )
 
@@ -115,6 +116,9 @@ func (a *Accounts) ApproveRecovery(ctx context.Context, by access.Subject, which
 		case v.account == by.Account:
 			return errOwnRescue
 		}
+		if opener, err := byID(tx, v.opened); err != nil || opener.staff == StaffNone || opener.state != Active {
+			return orLeft(err) // of the two who agree, each still has to be one
+		}
 		now := a.now()
 		due = now.Add(a.Config.StaffRecoveryWait.D())
 		v.approved, v.dueAt, v.noticed, v.expires = by.Account, store.Micros(due), store.Micros(now), store.Micros(due.Add(recoveryOpen))
@@ -176,6 +180,13 @@ func (a *Accounts) requestTx(tx *store.Tx, which id.Recovery) (recovery, row, er
 		return recovery{}, row{}, orRequest(err)
 	}
 	return v, r, nil
+}
+
+func orLeft(err error) error {
+	if err != nil {
+		return err
+	}
+	return errLeft
 }
 
 func orRequest(err error) error {

@@ -418,6 +418,27 @@ func TestHolderStopsStaff(t *testing.T) {
 	}
 }
 
+// Whoever opened a recovery and was dismissed is no second hand.
+func TestOpenerIsDismissed(t *testing.T) {
+	h, _, _, _ := lost(t, storeOne(t))
+	one, two := h.staff("one@staff.example"), h.staff("two@staff.example")
+	which, err := h.OpenRecovery(ctx, one, ada, "called us")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.SetStaff(ctx, host(), one.Account, StaffNone); err != nil {
+		t.Fatal(err)
+	}
+	_, err = h.ApproveRecovery(ctx, two, which)
+	want(t, err, fault.Conflict, "account.opener_left")
+	if slices.Contains(h.kinds(ada), "account.recovery_waits") {
+		t.Error("the holder was told that it waits")
+	}
+	if err := h.RefuseRecovery(ctx, two, which); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Of two members of staff who approve at once, one does; nobody approves by
 // being quick.
 func TestApprovedOnce(t *testing.T) {

@@ -25,10 +25,13 @@ var errRecent = fault.New(fault.Unauthenticated, "web.recent",
 	"This asks for a proof of who you are that is not older than 15 minutes, so nothing was done. Give it at /-/again and send the request again.")
 
 // stale reports whether the route wants a newer proof than the subject's. A
-// subject that is no person proved nothing that grows old; a proof of the future
-// was given while the clock was wrong, and would never grow old.
+// browser that stood in for a second factor is none: whoever holds it and the
+// password would change the factor itself (OWASP ASVS 5.0, 7.5.1). A subject
+// that is no person proved nothing that grows old; a proof of the future was
+// given while the clock was wrong, and would never grow old.
 func (r *Request) stale() bool {
-	return r.route.Recent && r.Subject.Kind == access.KindPerson && r.Now.Sub(r.Subject.AuthAt).Abs() > RecentFor
+	by := r.Subject
+	return r.route.Recent && by.Kind == access.KindPerson && (r.Now.Sub(by.AuthAt).Abs() > RecentFor || by.Browser && !by.Factor)
 }
 
 // askAgain leads to the page that asks who it is, and back: to the page itself,

@@ -15,11 +15,14 @@ import (
 )
 
 // proven is a person who proved who it is a while ago.
-type proven struct{ at time.Time }
+type proven struct {
+	at              time.Time
+	browser, factor bool
+}
 
 func (p proven) Authenticate(*http.Request) (access.Subject, error) {
 	s := member()
-	s.AuthAt = p.at
+	s.AuthAt, s.Browser, s.Factor = p.at, p.browser, p.factor
 	return s, nil
 }
 
@@ -50,7 +53,7 @@ func TestRecent(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			done, deps := false, frame(t)
-			deps.Authenticators = []Authenticator{proven{deps.Now().Add(-c.ago)}}
+			deps.Authenticators = []Authenticator{proven{at: deps.Now().Add(-c.ago)}}
 			route := Route{Public: "the test asks for no permission", Recent: true, Handle: func(r *Request) error { done = true; return r.NoContent() }}
 			w, _ := call(t, route, deps, c.r)
 			if w.Code != c.status || done != (c.status == 204) {
@@ -105,5 +108,27 @@ func TestSigningIn(t *testing.T) {
 		if strings.Contains(page(path), offer) != offers {
 			t.Errorf("%s offers to sign in: %v", path, !offers)
 		}
+	}
+}
+
+// A remembered browser opens the account, not what protects it: that asks for
+// the second factor for which the browser stood in.
+func TestRecentAfterRememberedBrowser(t *testing.T) {
+	for name, c := range map[string]struct {
+		browser, factor bool
+		status          int
+	}{
+		"a factor":                     {factor: true, status: 204},
+		"a remembered browser":         {browser: true, status: 303},
+		"a browser, and then a factor": {browser: true, factor: true, status: 204},
+	} {
+		t.Run(name, func(t *testing.T) {
+			deps := frame(t)
+			deps.Authenticators = []Authenticator{proven{deps.Now(), c.browser, c.factor}}
+			route := Route{Public: "the test asks for no permission", Recent: true, Handle: func(r *Request) error { return r.NoContent() }}
+			if w, _ := call(t, route, deps, get("/-/x")); w.Code != c.status {
+				t.Errorf("answered %d", w.Code)
+			}
+		})
 	}
 }
