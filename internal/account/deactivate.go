@@ -222,8 +222,8 @@ func (a *Accounts) Return(ctx context.Context, by access.Subject, token secret.S
 	return out, nil
 }
 
-// restTx puts an account to rest: its sessions end, and so does everything that
-// waits for somebody to go on with it.
+// restTx puts an account to rest: its sessions end, and so does what waits for
+// somebody to go on with it.
 func (a *Accounts) restTx(tx *store.Tx, r row, as State) (sessions int64, err error) {
 	n, err := tx.Exec(`UPDATE account SET state = $1 WHERE account = $2 AND state = $3`, as, r.account, r.state)
 	if err != nil || n == 0 {
@@ -232,7 +232,11 @@ func (a *Accounts) restTx(tx *store.Tx, r row, as State) (sessions int64, err er
 	if err := dropLinks(tx, r.account, append(resetLinks, linkAddress)...); err != nil {
 		return 0, err
 	}
-	if err := endWaitingTx(tx, r.account); err != nil {
+	end := endAddressTx // a recovery goes on: its holder may be another than who deactivates
+	if as == Suspended {
+		end = endWaitingTx
+	}
+	if err := end(tx, r.account); err != nil {
 		return 0, err
 	}
 	if err := startAnewTx(tx, r.account); err != nil {

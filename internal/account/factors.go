@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"troth/internal/access"
 	"troth/internal/id"
@@ -19,6 +20,8 @@ type Offer struct {
 	Counts    bool   // is a factor (SP 800-63B-4, 2.2.1); a mailed code never is (3.1.3.1)
 	Resistant bool   // to phishing (3.2.5): a passkey
 	Sends     bool   // the code has to be sent first, by Factors.BeginTx
+
+	Since time.Time // of a passkey: when the oldest was added; zero is long ago
 }
 
 // Question is what a second factor is asked: for whom, and for what. An answer

@@ -33,6 +33,8 @@ import (
 // 4.2.2 wants another way besides. Where that matters, recovery codes and a
 // second passkey are the answer, and the guide says so.
 //
+// Of staff themselves a mailbox is no proof: nobody becomes staff by reading mail.
+//
 // Staff can help: one opens the recovery with a reason, another one approves it,
 // and neither is its subject; then it waits, shorter, and goes on in the same
 // way (recover_staff.go).
@@ -93,8 +95,14 @@ func (a *Accounts) AskRecovery(ctx context.Context, by access.Subject, email str
 			return err
 		}
 		letter, name := a.regainLetter(holder, r.person, token), evRecoveryLink
-		if !counts {
+		helped, err := a.helpedTx(tx, r)
+		switch {
+		case err != nil:
+			return err
+		case !counts:
 			l.kind, letter = linkReset, a.resetLetter(holder, r.person, token)
+		case !helped:
+			l.kind, letter = linkNone, a.notAloneLetter(holder, r.person)
 		}
 		if !r.state.returns() || r.confirmedAt == 0 {
 			l.kind, letter, name = linkNone, decoy(letter, email), evRecoveryUnknown
@@ -109,6 +117,17 @@ func (a *Accounts) AskRecovery(ctx context.Context, by access.Subject, email str
 		return fmt.Errorf("recording that a recovery was asked for: %w", err)
 	}
 	return nil
+}
+
+// helpedTx reports whether an account may be recovered by its mailbox: of staff,
+// who open more than their own account and therefore always have a factor that
+// resists phishing, only when other staff have agreed, or on the host.
+func (a *Accounts) helpedTx(tx *store.Tx, r row) (bool, error) {
+	if r.staff == StaffNone {
+		return true, nil
+	}
+	open, err := recoveriesTx(tx, r.account, a.now())
+	return slices.ContainsFunc(open, func(v recovery) bool { return v.kind == recoverStaff && v.ready(a.now()) }), err
 }
 
 // Recovery is a recovery as its holder sees it.
@@ -195,7 +214,7 @@ func (a *Accounts) BeginRecovery(ctx context.Context, by access.Subject, token s
 			return orGone(err)
 		}
 		r, err := byID(tx, l.account)
-		if err != nil || !r.state.returns() {
+		if err != nil || !r.state.returns() || r.staff != StaffNone {
 			return orGone(err)
 		}
 		open, err := recoveriesTx(tx, r.account, a.now())
@@ -290,6 +309,11 @@ func (a *Accounts) StopOwnRecovery(ctx context.Context, by access.Subject) error
 		if err != nil || r.state != Active {
 			return orUnknown(err)
 		}
+		if owns, err := a.ownsTx(ctx, tx, r, by.AMR); err != nil {
+			return err
+		} else if !owns {
+			return errYoungKey
+		}
 		stopped, err := a.stopRecoveryTx(ctx, tx, by, r, "the page of the account")
 		if err == nil && !stopped {
 			err = errGone
@@ -300,6 +324,28 @@ func (a *Accounts) StopOwnRecovery(ctx context.Context, by access.Subject) error
 		return fmt.Errorf("stopping a recovery: %w", err)
 	}
 	return nil
+}
+
+var errYoungKey = fault.New(fault.Conflict, "account.young_passkey", "Your passkey was added within the week before the recovery was asked for, so it does not stop it alone. Use the link in the mail, or prove yourself again with your password.")
+
+// ownsTx reports whether what was proven is enough to stop what waits for an
+// account. Of a mailbox and a passkey that is younger than a week the mailbox is
+// the older claim, as it is of two addresses (see address.go); the password
+// besides, which whoever holds the mailbox can set anew, makes up for it.
+func (a *Accounts) ownsTx(ctx context.Context, tx *store.Tx, r row, amr []string) (bool, error) {
+	if has(amr, amrPassword) {
+		return true, nil
+	}
+	open, err := recoveriesTx(tx, r.account, a.now())
+	if err != nil || len(open) == 0 {
+		return err == nil, err
+	}
+	offers, _, err := a.offersTx(ctx, tx, r.account)
+	if err != nil {
+		return false, err
+	}
+	asked := store.FromMicros(open[0].askedAt)
+	return !slices.ContainsFunc(offers, func(o Offer) bool { return o.Kind == kindPasskey && o.Since.After(asked.Add(-pastLife)) }), nil
 }
 
 // stopRecoveryTx stops every recovery of an account, and says so to all its
@@ -363,6 +409,9 @@ func (a *Accounts) FinishRecovery(ctx context.Context, by access.Subject, token,
 		}
 		if first, ok := soonest(open); !ok || !first.ready(a.now()) {
 			return errGone
+		}
+		if helped, err := a.helpedTx(tx, r); err != nil || !helped {
+			return orGone(err)
 		}
 		return a.finishTx(ctx, tx, by, r, v.Email, phc)
 	})

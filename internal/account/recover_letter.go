@@ -28,6 +28,15 @@ func (a *Accounts) regainLetter(to string, about person, token secret.String) ma
 	)
 }
 
+// notAloneLetter goes to staff instead of a link.
+func (a *Accounts) notAloneLetter(to string, about person) mail.Message {
+	return a.letter("account.not_alone", to, about,
+		text.New("Your account is not recovered by mail"),
+		text.New("Somebody asked to recover your account at %s. You are staff there, so a mail is not enough: ask two other members of staff, or the operator on the host.", a.Origin),
+		text.New("If this was not you, there is nothing to do."),
+	)
+}
+
 func (a *Accounts) recoveryWaitsLetter(to string, about person, v recovery, token secret.String) mail.Message {
 	who := text.New("Somebody who can read your mail asked to remove the second factor of your account at %s and to set a new password.", a.Origin)
 	if v.kind == recoverStaff {

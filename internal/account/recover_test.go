@@ -300,6 +300,72 @@ func TestRecoveryUnlocks(t *testing.T) {
 	}
 }
 
+// young is passkeys that were added at a time.
+type young struct {
+	pocket
+	since time.Time
+}
+
+func (y *young) OffersTx(_ context.Context, _ *store.Tx, account id.Account) ([]Offer, error) {
+	if !y.has[account] {
+		return nil, nil
+	}
+	return []Offer{{Kind: kindPasskey, Counts: true, Resistant: true, Since: y.since}}, nil
+}
+
+// Whoever got in for a minute and added a passkey does not keep the holder out
+// with it, neither by signing in nor by deactivating the account; one that was
+// there a week before, and one beside the password, stop a recovery.
+func TestPasskeyOfAnotherDoesNotStopRecovery(t *testing.T) {
+	storeEach(t, func(t *testing.T, db *store.DB) {
+		k, y := &touch{}, &young{pocket: *newPocket()}
+		h := build(t, db, func(o *Options) { o.Factors, o.Passkeys = []Factors{y}, k })
+		by, _ := h.person(ada, goodWord)
+		y.has[by.Account], y.since = true, h.clock.now()
+		k.shows(by.Account, "swk", "user", "mfa")
+		h.begins(ada)
+		waits := func(want bool, when string) {
+			t.Helper()
+			if v, err := h.OwnRecovery(ctx, by); err != nil || v.Waits() != want {
+				t.Errorf("%s: it waits: %v, %v", when, v.Waits(), err)
+			}
+		}
+		in := func() access.Subject {
+			t.Helper()
+			out, err := h.touched(stranger())
+			if err != nil || out.Next != StepNone {
+				t.Fatalf("the outcome is %+v, %v", out, err)
+			}
+			return h.who(out.Signed.Token)
+		}
+		thief := in()
+		waits(true, "after a sign-in with a young passkey")
+		want(t, h.StopOwnRecovery(ctx, thief), fault.Conflict, "account.young_passkey")
+		if err := h.Deactivate(ctx, thief); err != nil {
+			t.Fatal(err)
+		}
+		out, err := h.touched(stranger())
+		if err != nil || out.Next != StepReactivate {
+			t.Fatalf("the outcome is %+v, %v", out, err)
+		}
+		if out, err = h.Return(ctx, stranger(), out.Pending); err != nil {
+			t.Fatal(err)
+		}
+		waits(true, "after the account rested")
+		thief = h.who(out.Signed.Token)
+		thief.AMR = append([]string{amrPassword}, thief.AMR...)
+		if err := h.StopOwnRecovery(ctx, thief); err != nil {
+			t.Errorf("with the password: %v", err)
+		}
+		waits(false, "after it was stopped")
+
+		h.advance(8 * 24 * time.Hour)
+		h.begins(ada)
+		in()
+		waits(false, "after a sign-in with a passkey that was there before")
+	})
+}
+
 // staff is a member of staff as one that is signed in.
 func (h *house) staff(email string) access.Subject {
 	h.t.Helper()
@@ -416,6 +482,45 @@ func TestHolderStopsStaff(t *testing.T) {
 	if count(h.events(by.Tenant), evRecoveryRefused) != 1 {
 		t.Error("the log tells of no refusal")
 	}
+}
+
+// Reading the mail of staff is not enough to become staff: neither before nor
+// when somebody became staff meanwhile; with the help of others it is.
+func TestStaffAreNotRecoveredByMail(t *testing.T) {
+	storeEach(t, func(t *testing.T, db *store.DB) {
+		h, by, _, p := lost(t, db)
+		one, two := h.staff("one@staff.example"), h.staff("two@staff.example")
+		h.begins(ada)
+		early := h.regain(ada)
+		if _, err := h.SetStaff(ctx, host(), by.Account, StaffSupport); err != nil {
+			t.Fatal(err)
+		}
+		h.advance(73 * time.Hour)
+		_, token := h.newest(ada, "account.recovery_ready")
+		for _, token := range []secret.String{early, token} {
+			if err := h.FinishRecovery(ctx, stranger(), token, secret.Of(newWord)); !errors.Is(err, errGone) {
+				t.Fatalf("somebody who became staff: %v", err)
+			}
+		}
+		if err := h.AskRecovery(ctx, stranger(), ada); err != nil {
+			t.Fatal(err)
+		}
+		if _, token := h.newest(ada, "account.not_alone"); !token.IsZero() {
+			t.Error("there is a link for staff")
+		}
+		which, err := h.OpenRecovery(ctx, one, ada, "called us")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.ApproveRecovery(ctx, two, which); err != nil {
+			t.Fatal(err)
+		}
+		h.advance(25 * time.Hour)
+		_, token = h.newest(ada, "account.recovery_ready")
+		if err := h.FinishRecovery(ctx, stranger(), token, secret.Of(newWord)); err != nil || p.has[by.Account] {
+			t.Errorf("with the help of two: %v", err)
+		}
+	})
 }
 
 // Whoever opened a recovery and was dismissed is no second hand.

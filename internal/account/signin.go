@@ -239,10 +239,8 @@ func (a *Accounts) enterTx(ctx context.Context, tx *store.Tx, by access.Subject,
 	if s.device, _, err = a.meetTx(ctx, tx, by, r, o.device, o.remembered); err != nil {
 		return Outcome{}, err
 	}
-	if has(strings.Fields(o.amr), amrMulti) { // whoever has a factor has lost nothing
-		if _, err := a.stopRecoveryTx(ctx, tx, by, r, "signing in with a second factor"); err != nil {
-			return Outcome{}, err
-		}
+	if err := a.lostNothingTx(ctx, tx, by, r, strings.Fields(o.amr)); err != nil {
+		return Outcome{}, err
 	}
 	if signed.Told, err = takeToldTx(tx, r.account); err != nil {
 		return Outcome{}, err
@@ -251,6 +249,18 @@ func (a *Accounts) enterTx(ctx context.Context, tx *store.Tx, by access.Subject,
 		return Outcome{}, err
 	}
 	return Outcome{Signed: signed}, a.announceTx(ctx, tx, by, r, s, odd)
+}
+
+// lostNothingTx stops what waits for an account whose holder has a second factor.
+func (a *Accounts) lostNothingTx(ctx context.Context, tx *store.Tx, by access.Subject, r row, amr []string) error {
+	if !has(amr, amrMulti) {
+		return nil
+	}
+	owns, err := a.ownsTx(ctx, tx, r, amr)
+	if err == nil && owns {
+		_, err = a.stopRecoveryTx(ctx, tx, by, r, "signing in with a second factor")
+	}
+	return err
 }
 
 // beginTx stores a session, ends the one of the same browser, and says so in

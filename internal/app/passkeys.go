@@ -62,7 +62,8 @@ func (p passkeys) OffersTx(ctx context.Context, tx *store.Tx, which id.Account) 
 	if err != nil || !ok {
 		return nil, err
 	}
-	return []account.Offer{{Kind: kindPasskey, Label: label, Counts: true, Resistant: true}}, nil
+	since, err := p.SinceTx(tx, which)
+	return []account.Offer{{Kind: kindPasskey, Label: label, Counts: true, Resistant: true, Since: since}}, err
 }
 
 // BeginTx makes what the device has to sign.

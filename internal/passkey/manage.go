@@ -1,9 +1,11 @@
 package passkey
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -163,6 +165,17 @@ func (p *Passkeys) OfferTx(ctx context.Context, tx *store.Tx, account id.Account
 		names = append(names, "…")
 	}
 	return strings.Join(names, ", "), true, nil
+}
+
+// SinceTx is when the oldest passkey was added that is accepted from an account;
+// zero without one. It is as fresh as the transaction.
+func (p *Passkeys) SinceTx(tx *store.Tx, account id.Account) (time.Time, error) {
+	working, err := p.workingTx(tx, account)
+	if err != nil || len(working) == 0 {
+		return time.Time{}, err
+	}
+	oldest := slices.MinFunc(working, func(x, y row) int { return cmp.Compare(x.createdAt, y.createdAt) })
+	return store.FromMicros(oldest.createdAt), nil
 }
 
 // Signals is what a browser tells the devices about an account, so that they

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -147,12 +148,14 @@ func unhexUUID(s string) []byte {
 	return u[:]
 }
 
-// A long list of names is cut in the offer.
+// A long list of names is cut in the offer, which is as old as the oldest.
 func TestOfferLabel(t *testing.T) {
 	h := sqlite(t)
 	ada := h.person("ada")
+	began := h.clock.now()
 	for _, name := range []string{"A", "B", "C", "D"} {
 		h.register(ada, newDevice(), name)
+		h.clock.add(time.Hour)
 	}
 	err := h.DB.Read(ctx, func(tx *store.Tx) error {
 		label, ok, err := h.OfferTx(ctx, tx, ada.Account)
@@ -161,6 +164,12 @@ func TestOfferLabel(t *testing.T) {
 		}
 		if _, ok, _ := h.OfferTx(ctx, tx, id.New[id.Account](h.clock.now())); ok {
 			t.Error("somebody without a passkey is offered one")
+		}
+		if since, err := h.SinceTx(tx, ada.Account); err != nil || since.Before(began) || since.Sub(began) > time.Hour/2 {
+			t.Errorf("the oldest is of %v, %v", since, err)
+		}
+		if since, _ := h.SinceTx(tx, id.New[id.Account](h.clock.now())); !since.IsZero() {
+			t.Errorf("the oldest of none is of %v", since)
 		}
 		return err
 	})
