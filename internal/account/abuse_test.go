@@ -3,6 +3,7 @@ package account
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"troth/internal/fault"
 	"troth/internal/secret"
@@ -120,4 +121,38 @@ func TestMailsBringNoFurtherCodes(t *testing.T) {
 			t.Errorf("in a new browser after a right code: %v", err)
 		}
 	})
+}
+
+// Who signed up by a link of the operator is signed in without ever having signed
+// in in a browser: a first sign-in elsewhere is told all the same.
+func TestTheFirstSignInBesideASessionIsTold(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		link, err := h.Admit(ctx, host())
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed, err := h.SignUp(ctx, stranger(), owner(ada, tokenOf(t, link)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		by := h.who(signed.Token)
+		if _, err := h.Confirm(ctx, by, h.link(ada, PathConfirm), h.here()); err != nil {
+			t.Fatal(err)
+		}
+		if h.enters(secret.String{}, vienna); len(h.notices()) != 1 {
+			t.Errorf("a sign-in beside the session was told %d times", len(h.notices()))
+		}
+	})
+}
+
+// A clock that was a year ahead for a moment keeps nobody waiting for a year.
+func TestPausesEndWhenTheClockIsRightAgain(t *testing.T) {
+	h := sqlite(t)
+	h.person(ada, goodWord)
+	h.clock.add(365 * 24 * time.Hour)
+	h.lock(ada)
+	h.clock.add(-365 * 24 * time.Hour)
+	if _, err := h.SignIn(ctx, from("203.0.113.1"), attempt(ada, goodWord)); err != nil {
+		t.Errorf("with the right password: %v", err)
+	}
 }

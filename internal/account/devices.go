@@ -99,11 +99,13 @@ func deviceOfTx(tx *store.Tx, session id.Session) (device id.Device, err error) 
 	return device, err
 }
 
-// metTx reports whether an account has ever signed in in a browser, forgotten
-// ones included.
-func metTx(tx *store.Tx, account id.Account) (bool, error) {
+// metTx reports whether an account was ever in use in a browser: in one that is
+// known, forgotten ones included, or in a session besides the one of who asks, as
+// that in which an account was made by a link of the operator.
+func metTx(tx *store.Tx, account id.Account, but id.Session) (bool, error) {
 	var n int
-	err := tx.QueryRow(`SELECT COUNT(*) FROM account_device WHERE account = $1`, account).Scan(&n)
+	err := tx.QueryRow(`SELECT (SELECT COUNT(*) FROM account_device WHERE account = $1) +
+		(SELECT COUNT(*) FROM session WHERE account = $2 AND session <> $3)`, account, account, but).Scan(&n)
 	return n > 0, err
 }
 

@@ -55,9 +55,10 @@ func (p guessPolicy) pause(failures int) time.Duration {
 func (p guessPolicy) shut(t tally) bool { return t.failures >= p.limit }
 
 // begin counts a guess. It is looked at only if it is open; then next is the
-// count if it turns out wrong, and otherwise it is as it was.
+// count if it turns out wrong, and otherwise it is as it was. A pause that is
+// longer than the longest was begun while the clock was wrong, and is over.
 func (p guessPolicy) begin(t tally, now int64) (next tally, open bool) {
-	if p.shut(t) || t.until > now {
+	if p.shut(t) || t.until > now && t.until <= now+p.longest.Microseconds() {
 		return t, false
 	}
 	t.failures++

@@ -44,7 +44,7 @@ func (a *Accounts) oddTx(ctx context.Context, tx *store.Tx, by access.Subject, r
 	if err != nil {
 		return odd{}, err
 	}
-	met, err := metTx(tx, r.account)
+	met, err := metTx(tx, r.account, by.Session)
 	if err != nil {
 		return odd{}, err
 	}
