@@ -53,6 +53,11 @@ func (t *Throttle) Limiter(ctx context.Context, l Limits) (*Limiter, error) {
 	return made, nil
 }
 
+// ahead is how much further than a whole budget nodes at once and clocks that
+// differ can spend. What reaches further was spent while the clock was wrong, and
+// counts as a whole budget: nobody waits for a year because a clock was a year off.
+const ahead = time.Hour
+
 // Take spends n cells of a key's budget. If they are not there it spends nothing,
 // and returns how long it takes until they are; 0 means that they were spent.
 // More than the burst are never there at once: they cost the whole burst.
@@ -61,6 +66,9 @@ func (l *Limiter) Take(k Key, n int) (wait time.Duration) {
 	cost := l.cost(min(n, l.Burst))
 	set, lock := l.table.corner(k)
 	e := place(set, k, now)
+	if e.until > now+l.window()+ahead.Microseconds() {
+		e.until = now + l.window()
+	}
 	until := max(e.until, now) + cost
 	if over := until - now - l.window(); over > 0 {
 		lock.Unlock()
