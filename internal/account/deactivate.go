@@ -38,7 +38,7 @@ func (s State) kept() bool { return s == Active || s == Deactivated || s == Susp
 func (s State) returns() bool { return s == Active || s == Deactivated }
 
 var (
-	errSoleOwner = fault.New(fault.Conflict, "account.sole_owner", "You are the last active owner of an organisation. Make somebody else an owner first, or delete the organisation.")
+	errSoleOwner = fault.New(fault.Conflict, "account.sole_owner", "You are the last active owner of an organisation. Make somebody else an owner first, or ask whoever runs this service to destroy the organisation.")
 	errNotAway   = fault.New(fault.Conflict, "account.not_away", "The account is neither deactivated nor suspended. Nothing was changed.")
 	errAway      = fault.New(fault.Conflict, "account.suspended", "The account is suspended already. Nothing was changed.")
 	errAsleep    = fault.New(fault.Conflict, "account.asleep", "The account is suspended. Reactivate it first.")

@@ -188,7 +188,7 @@ func (t *Tenants) lowerTx(tx *store.Tx, tenant id.Tenant, p personRow, role acce
 			return err
 		}
 		if !another {
-			return fault.New(fault.Conflict, "tenant.last_owner", "This is the last owner. Make somebody else an owner first, or delete the organisation.")
+			return fault.New(fault.Conflict, "tenant.last_owner", "This is the last owner. Make somebody else an owner first, or ask whoever runs this service to destroy the organisation.")
 		}
 	}
 	if err := t.withdrawTx(tx, tenant, p.Account, role); err != nil {
